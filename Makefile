@@ -1,0 +1,53 @@
+# heapline: `make help` lists what there is. Needs python3 >= 3.11 and a package index, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ROOMS  := heapline producers consumers state operations web cli devstack bench tests
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench dev wheels lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "heapline needs Python 3.11 or newer, and this is %d.%d: make PYTHON=/path/to/python3" % v[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "this python3 has no venv module: on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+	@echo "setting up $(VENV): about half a minute, once"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready ## the whole path on the embedded world, with a table at the end (ARGS="--keep")
+	@$(BIN)/heapline demo $(ARGS)
+
+test: lint ## every check and every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready ## ruff, mypy and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.ready ## speed and memory beside a baseline, about ten minutes (ARGS="--quick")
+	@$(BIN)/python -m bench $(ARGS)
+
+dev: $(VENV)/.ready ## the environment, and the embedded world running in the background
+	@$(BIN)/heapline dev up
+
+wheels: $(VENV)/.ready ## dist/heapline and dist/heapline-client
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@cd packaging/client && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
+
+lock: $(VENV)/.ready ## resolve the lock files anew (needs uv)
+	@uv pip compile pyproject.toml --extra embedded --extra test --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.lock
+	@uv pip compile pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.lock
+
+clean: ## remove what the targets above made here
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
