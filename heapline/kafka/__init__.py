@@ -1,0 +1,1 @@
+"""Kafka as heapline uses it: topics, schemas, framing, client configuration."""

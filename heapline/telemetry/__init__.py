@@ -1,0 +1,1 @@
+"""What a running process tells: logs and metrics. Never personal data, never a secret."""

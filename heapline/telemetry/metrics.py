@@ -1,0 +1,108 @@
+"""The catalogue of metrics: every name, label and meaning, declared once.
+
+Labels are few on purpose: workspaces are many, so only what an operator acts on carries one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+RECORDS_READ: Final = Counter(
+    "heapline_records_read", "Records read, by source.", ["source"], registry=REGISTRY
+)
+RECORDS_SETTLED: Final = Counter(
+    "heapline_records_settled",
+    "Records settled and checkpointed, by source, outcome and reason.",
+    ["source", "outcome", "reason"],
+    registry=REGISTRY,
+)
+RECORDS_HELD: Final = Gauge(
+    "heapline_records_held", "Records in memory, not yet settled.", registry=REGISTRY
+)
+RECORDS_HELD_BYTES: Final = Gauge(
+    "heapline_records_held_bytes", "Memory reckoned for records held.", registry=REGISTRY
+)
+PARTITIONS_PAUSED: Final = Gauge(
+    "heapline_partitions_paused", "Partitions not read, for want of memory.", registry=REGISTRY
+)
+LOST_TO_RETENTION: Final = Counter(
+    "heapline_lost_to_retention",
+    "Offsets that the log no longer held when they were to be read.",
+    ["topic"],
+    registry=REGISTRY,
+)
+MISPLACED: Final = Counter(
+    "heapline_records_misplaced",
+    "Records of a workspace outside the partition its key belongs to.",
+    registry=REGISTRY,
+)
+HEAP_REQUESTS: Final = Counter(
+    "heapline_heap_requests", "Requests to Heap, by verdict.", ["verdict"], registry=REGISTRY
+)
+HEAP_REQUEST_EVENTS: Final = Histogram(
+    "heapline_heap_request_events",
+    "Events in one request.",
+    buckets=(1, 10, 50, 100, 250, 500, 750, 1000),
+    registry=REGISTRY,
+)
+HEAP_REQUEST_SECONDS: Final = Histogram(
+    "heapline_heap_request_seconds",
+    "Time from sending a request to its answer.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    registry=REGISTRY,
+)
+HEAP_RATE_LIMITED: Final = Counter(
+    "heapline_heap_rate_limited",
+    "429 answers; those within a minute of a takeover are expected now and then.",
+    ["after_takeover"],
+    registry=REGISTRY,
+)
+LANES: Final = Gauge("heapline_lanes", "Lanes, by state.", ["state"], registry=REGISTRY)
+LANE_PAUSED: Final = Gauge(
+    "heapline_lane_paused",
+    "1 for each workspace whose lane is paused, with the reason.",
+    ["workspace", "reason"],
+    registry=REGISTRY,
+)
+EXPIRING: Final = Counter(
+    "heapline_records_expiring",
+    "Deferred records read that are past the warning age.",
+    registry=REGISTRY,
+)
+CHECKPOINTS: Final = Counter(
+    "heapline_checkpoints", "Checkpoints, by result.", ["result"], registry=REGISTRY
+)
+CHECKPOINT_SECONDS: Final = Histogram(
+    "heapline_checkpoint_seconds",
+    "Time of one checkpoint.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+EVENTS_PUBLISHED: Final = Counter(
+    "heapline_events_published",
+    "Events offered for publishing, by result.",
+    ["result"],
+    registry=REGISTRY,
+)
+SEGMENT_PAGES_RECEIVED: Final = Counter(
+    "heapline_segment_pages_received",
+    "Calls of Heap's webhook, by result: accepted, not_acknowledged, or why refused.",
+    ["result"],
+    registry=REGISTRY,
+)
+SEGMENT_PAGES_APPLIED: Final = Counter(
+    "heapline_segment_pages_applied",
+    "Pages of segment syncs taken into account, by what became of them.",
+    ["result"],
+    registry=REGISTRY,
+)
+SEGMENT_CHANGES: Final = Counter(
+    "heapline_segment_changes",
+    "Membership records written, by kind: enter or leave.",
+    ["kind"],
+    registry=REGISTRY,
+)
