@@ -1,0 +1,1 @@
+"""Heap's side: connections, limits, payload, client."""
