@@ -1,0 +1,124 @@
+"""The base of a generation: everyone and everything as of one moment, in one file.
+
+Kind `base`; facts: `epoch` (the generation in which users were numbered; codes of different epochs
+mean different users), `segments` (how many). Sections: the dictionary's
+(`heapline.memberships.dictionary`); `bitmaps` and `bitmap_offsets` (uint64, in bytes), one portable
+roaring bitmap of user codes per segment; `rows` and `row_offsets`, the codes of each user's
+segments in ascending order, user after user (compressed sparse rows). `rows` is uint8, uint16 or
+uint32, `row_offsets` uint32 or uint64, whichever is enough.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from pyroaring import BitMap
+
+from heapline.memberships.container import open_container
+from heapline.memberships.dictionary import Dictionary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from heapline.memberships.container import Container
+
+KIND: Final = "base"
+
+
+def row_type(segments: int) -> type[np.unsignedinteger]:
+    """Give the type of `rows` for so many segments."""
+    return np.uint8 if segments <= 1 << 8 else np.uint16 if segments <= 1 << 16 else np.uint32
+
+
+def offset_type(memberships: int) -> type[np.unsignedinteger]:
+    """Give the type of `row_offsets` for so many memberships."""
+    return np.uint32 if memberships < 1 << 32 else np.uint64
+
+
+class Bitmaps:
+    """Bitmaps one after the other in a mapped file, each read when it is first asked for."""
+
+    def __init__(self, container: Container, name: str, offsets: str) -> None:
+        self._data = container.array(name, np.uint8).data
+        self._offsets: list[int] = container.array(offsets, np.uint64).tolist()
+        self._read: list[BitMap | None] = [None] * (len(self._offsets) - 1)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def __getitem__(self, at: int) -> BitMap:
+        bitmap = self._read[at]
+        if bitmap is None:
+            written = self._data[self._offsets[at] : self._offsets[at + 1]]
+            # Any buffer will do; its stub names bytes alone.
+            bitmap = self._read[at] = BitMap.deserialize(written)  # type: ignore[arg-type]
+        return bitmap
+
+
+class Base:
+    """A mapped base.
+
+    Attributes:
+        container: its file.
+        dictionary: its users; codes from 0.
+        users, segments: how many it knows.
+        epoch: see above.
+        rows, row_offsets: see above; as views, whose items are plain integers.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.dictionary = Dictionary.mapped(container, 0)
+        self.users = len(self.dictionary)
+        self.segments: int = container.facts["segments"]
+        self.epoch: int = container.facts["epoch"]
+        memberships: int = container.facts["memberships"]
+        self._rows = container.array("rows", row_type(self.segments))
+        self._row_offsets = container.array("row_offsets", offset_type(memberships))
+        self.rows = self._rows.data
+        self.row_offsets = self._row_offsets.data
+        lengths = np.diff(self._row_offsets)
+        self._steps = int(lengths.max()).bit_length() if lengths.size else 0
+        self._bitmaps = Bitmaps(container, "bitmaps", "bitmap_offsets")
+        self._nobody = BitMap()
+
+    def bitmap(self, segment: int) -> BitMap:
+        """Give a segment's members; to be read, not changed."""
+        return self._bitmaps[segment] if segment < self.segments else self._nobody
+
+    def holds(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell for pairs of codes whether the user is in the segment; any other code is in none."""
+        if not self._rows.size:
+            return np.zeros(users.size, np.bool_)
+        inside = (users >= 0) & (users < self.users)
+        here = np.where(inside, users, 0)
+        low = self._row_offsets.take(here).astype(np.int64)
+        left = self._row_offsets.take(here + 1).astype(np.int64) - low
+        end = low + left
+        for _ in range(self._steps):
+            half = left >> 1
+            middle = low + half
+            less = (self._rows.take(middle, mode="clip") < segments) & (left > 0)
+            low = np.where(less, middle + 1, low)
+            left = np.where(less, left - half - 1, half)
+        found: NDArray[np.bool_] = self._rows.take(low, mode="clip") == segments
+        return found & (low < end) & inside
+
+    def pairs(self) -> NDArray[np.uint64]:
+        """Give all memberships as `user << 32 | segment`, ascending."""
+        sizes = self._row_offsets[1:].astype(np.int64) - self._row_offsets[:-1].astype(np.int64)
+        users = np.repeat(np.arange(self.users, dtype=np.uint64), sizes)
+        pairs: NDArray[np.uint64] = (users << np.uint64(32)) | self._rows
+        return pairs
+
+
+def open_base(path: Path) -> Base:
+    """Map a base.
+
+    Raises:
+        IndexDamaged: see `open_container`.
+    """
+    return Base(open_container(path, KIND))

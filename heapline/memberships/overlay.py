@@ -1,0 +1,115 @@
+"""The overlay of a generation: how it differs from its base, in one small file.
+
+Kind `overlay`; facts: `generation`, `position` (topic partitions to offsets), `as_of_ms`, `base`
+(file name) and `base_identity`, `workspaces` and `segments` (all of them, in the order of their
+codes). Sections: the dictionary's, for users who came after the base, with codes that go on behind
+it; `toggles` (uint64, `user << 32 | segment`, ascending): the memberships in which generation and
+base differ, whichever of the two has them; `toggle_bitmaps` and `toggle_bitmap_offsets`, the same
+as one bitmap of users for each segment named in `toggled_segments` (uint32, ascending), and behind
+them one of all users who differ.
+
+A generation is the exclusive or of base and overlay. So overlays add up in any order, and a merge
+that took minutes is made current by taking what it merged out of the overlay once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from pyroaring import BitMap
+
+from heapline.memberships.base import Bitmaps
+from heapline.memberships.container import open_container
+from heapline.memberships.dictionary import Dictionary
+from heapline.memberships.segments import Freshness, SegmentRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from heapline.memberships.container import Container
+
+KIND: Final = "overlay"
+
+
+class Overlay:
+    """A mapped overlay.
+
+    Attributes:
+        container: its file.
+        freshness: generation, position and time.
+        base_name, base_identity: what it stands on.
+        workspaces, segments: all that are known, in the order of their codes.
+        toggles: see above.
+        changed: the users who differ from the base.
+    """
+
+    def __init__(self, container: Container) -> None:
+        facts = container.facts
+        self.container = container
+        self.freshness = Freshness(facts["generation"], facts["position"], facts["as_of_ms"])
+        self.base_name: str = facts["base"]
+        self.base_identity: str = facts["base_identity"]
+        self.workspaces: list[str] = facts["workspaces"]
+        self.segments = [SegmentRow(**row) for row in facts["segments"]]
+        self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
+        self._bitmaps = Bitmaps(container, "toggle_bitmaps", "toggle_bitmap_offsets")
+        toggled: list[int] = container.array("toggled_segments", np.uint32).tolist()
+        self._places = {segment: place for place, segment in enumerate(toggled)}
+        self._nobody = BitMap()
+        self.changed = self._bitmaps[len(toggled)]
+
+    def dictionary(self, first_code: int) -> Dictionary:
+        """Give the users who came after the base."""
+        return Dictionary.mapped(self.container, first_code)
+
+    def bitmap(self, segment: int) -> BitMap:
+        """Give the users whose membership in a segment differs from the base; not to be changed."""
+        place = self._places.get(segment)
+        return self._nobody if place is None else self._bitmaps[place]
+
+    def bitmaps(self) -> dict[int, BitMap]:
+        """Give them all, by segment."""
+        return {segment: self._bitmaps[place] for segment, place in self._places.items()}
+
+
+def toggled(
+    toggles: NDArray[np.uint64], users: NDArray[np.int64], segments: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Tell for pairs of codes, none negative, which of them stand in `toggles`."""
+    if not toggles.size:
+        return np.zeros(users.size, np.bool_)
+    pairs = (users.astype(np.uint64) << np.uint64(32)) | segments.astype(np.uint64)
+    places = np.searchsorted(toggles, pairs)
+    found: NDArray[np.bool_] = toggles.take(places, mode="clip") == pairs
+    return found
+
+
+def overlay_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> dict[str, Any]:
+    """Give the sections behind the dictionary's, from toggles and the same as bitmaps."""
+    segments = sorted(bitmaps)
+    changed = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
+    written = [bitmaps[segment].serialize() for segment in segments] + [changed.serialize()]
+    return {
+        "toggles": toggles,
+        "toggled_segments": np.array(segments, np.uint32),
+        **bitmap_sections("toggle_bitmaps", "toggle_bitmap_offsets", written),
+    }
+
+
+def bitmap_sections(name: str, offsets: str, written: list[bytes]) -> dict[str, NDArray[Any]]:
+    """Give the two sections of serialized bitmaps."""
+    ends = np.cumsum([0, *map(len, written)]).astype(np.uint64)
+    data = b"".join(written)
+    return {name: np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets: ends}
+
+
+def open_overlay(path: Path) -> Overlay:
+    """Map an overlay.
+
+    Raises:
+        IndexDamaged: see `open_container`.
+    """
+    return Overlay(open_container(path, KIND))

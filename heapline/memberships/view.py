@@ -1,0 +1,327 @@
+"""The memberships of one generation: every question a reader can ask, of one moment."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from pyroaring import BitMap
+
+from heapline.memberships.audience import Audience
+from heapline.memberships.dictionary import NOBODY
+from heapline.memberships.errors import InvalidCursor, UnknownSegment, UnknownWorkspace
+from heapline.memberships.evaluation import (
+    AudienceCount,
+    Evaluation,
+    Result,
+    decide_all,
+    evaluate,
+)
+from heapline.memberships.keys import key_groups, prefix_of
+from heapline.memberships.member_set import MemberSet
+from heapline.memberships.overlay import toggled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from heapline.memberships.base import Base
+    from heapline.memberships.evaluation import Decided
+    from heapline.memberships.overlay import Overlay
+    from heapline.memberships.segments import SegmentRow
+
+MEMBERS_A_PAGE: Final = 1000
+_UNKNOWN: Final = -1
+_CODE: Final = 0xFFFF_FFFF
+
+
+class MembersPage(NamedTuple):
+    """Some members of a segment.
+
+    Attributes:
+        users: their ids.
+        cursor: what to ask the next page with; None after the last.
+    """
+
+    users: list[str]
+    cursor: str | None
+
+
+class _Lookups(dict[tuple[str, str], tuple[bytes, BitMap, BitMap]]):
+    """What a look-up in a segment needs, made when the segment is first asked for."""
+
+    def __init__(self, view: Memberships) -> None:
+        super().__init__()
+        self._view = view
+
+    def __missing__(self, asked: tuple[str, str]) -> tuple[bytes, BitMap, BitMap]:
+        self[asked] = found = self._view.lookup(*asked)
+        return found
+
+
+class Memberships:
+    """One generation of the index; it never changes, and any number of threads may ask it.
+
+    Users and segments are named by text; a user never seen is simply in no segment.
+
+    Attributes:
+        freshness: generation, position and time.
+
+    Raises:
+        UnknownWorkspace: by every question about a workspace that is not connected.
+        UnknownSegment: by every question about one segment the workspace has not synced.
+    """
+
+    def __init__(self, base: Base, overlay: Overlay) -> None:
+        self.freshness = overlay.freshness
+        self._base = base
+        self._overlay = overlay
+        self._newer = overlay.dictionary(base.users)
+        self._toggles = overlay.toggles.data
+        self._find_base = base.dictionary.find
+        self._prefixes = {name: prefix_of(code) for code, name in enumerate(overlay.workspaces)}
+        self._codes: dict[str, dict[str, int]] = {name: {} for name in overlay.workspaces}
+        for code, row in enumerate(overlay.segments):
+            self._codes[row.workspace][row.segment_id] = code
+        self._ids = [row.segment_id for row in overlay.segments]
+        self._lookups = _Lookups(self)
+
+    @property
+    def base(self) -> Base:
+        """Its base, so that the next generation need not open it again."""
+        return self._base
+
+    def workspaces(self) -> list[str]:
+        """Give the workspaces that are known."""
+        return list(self._prefixes)
+
+    def segments(self, workspace: str) -> list[SegmentRow]:
+        """Give a workspace's segments, those without members too."""
+        return [self._overlay.segments[code] for code in self._segments_in(workspace).values()]
+
+    def segment(self, workspace: str, segment: str) -> SegmentRow:
+        """Give a segment's name, status and age."""
+        return self._overlay.segments[self._segment_code(workspace, segment)]
+
+    def is_member(self, workspace: str, user: str, segment: str) -> bool:
+        """Tell whether a user is in a segment."""
+        prefix, base, changed = self._lookups[workspace, segment]
+        code = self._code(prefix, user)
+        return code >= 0 and (code in base) is not (code in changed)
+
+    def segments_of(self, workspace: str, user: str) -> list[str]:
+        """Give the ids of the segments a user is in."""
+        prefix = self._prefixes.get(workspace)
+        if prefix is None:
+            raise UnknownWorkspace(workspace)
+        code = self._code(prefix, user)
+        if code == NOBODY:
+            return []
+        ids, base = self._ids, self._base
+        row: Iterable[int] = ()
+        if code < base.users:
+            row = base.rows[base.row_offsets[code] : base.row_offsets[code + 1]]
+        if code in self._overlay.changed:
+            row = sorted({*row} ^ self._changes_of(code))
+        return [ids[segment] for segment in row]
+
+    def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """Tell for many (user, segment) pairs; None where the segment is unknown."""
+        if not pairs:
+            self._segments_in(workspace)
+            return []
+        users, segments = zip(*pairs, strict=True)
+        return self.check_columns(workspace, users, segments)
+
+    def check_columns(
+        self, workspace: str, users: Sequence[str], segments: Sequence[str]
+    ) -> list[bool | None]:
+        """Tell as `check`, for users and segments in two columns of one length."""
+        known = self._segments_in(workspace)
+        asked = np.fromiter(
+            map(known.get, segments, itertools.repeat(_UNKNOWN)), np.int64, len(segments)
+        )
+        held: list[bool | None] = self._held(self._codes_of(workspace, users), asked).tolist()
+        for place in np.flatnonzero(asked == _UNKNOWN).tolist():
+            held[place] = None
+        return held
+
+    def check_users(self, workspace: str, users: Sequence[str], segment: str) -> list[bool]:
+        """Tell for many users whether they are in one segment."""
+        code = np.full(len(users), self._segment_code(workspace, segment))
+        held: list[bool] = self._held(self._codes_of(workspace, users), code).tolist()
+        return held
+
+    def count(self, workspace: str, segment: str) -> int:
+        """Count a segment's members."""
+        _, base, changed = self._lookups[workspace, segment]
+        return len(base) + len(changed) - 2 * base.intersection_cardinality(changed)
+
+    def member_set(self, workspace: str, segment: str) -> MemberSet:
+        """Give a segment's members as a set, to be counted, listed and combined."""
+        return self._set_of(workspace, self._members(workspace, segment))
+
+    def members(self, workspace: str, segment: str) -> Iterator[str]:
+        """Stream a segment's members, all of this moment."""
+        return iter(self.member_set(workspace, segment))
+
+    def members_page(
+        self,
+        workspace: str,
+        segment: str,
+        cursor: str | None = None,
+        limit: int = MEMBERS_A_PAGE,
+    ) -> MembersPage:
+        """Give some members and where to go on, also in a later generation.
+
+        Whoever is a member from the first page to the last is listed once; others may be.
+
+        Raises:
+            InvalidCursor: the cursor is not one of ours, or users were numbered anew since.
+        """
+        members = self._members(workspace, segment)
+        first = 0 if cursor is None else self._cursor_code(cursor)
+        codes = list(itertools.islice(members.iter_equal_or_larger(first), limit + 1))
+        more = f"{self._base.epoch}-{codes[limit]}" if len(codes) > limit else None
+        return MembersPage([self._text(code) for code in codes[:limit]], more)
+
+    def evaluate(self, workspace: str, audience: object, user: str) -> Evaluation:
+        """Tell whether a user is in an audience.
+
+        Args:
+            workspace: whose user and segments.
+            audience: an `Audience`, or Command AI's own shape as parsed JSON.
+            user: the user's id.
+
+        Raises:
+            InvalidAudience: see `Audience.parse`.
+        """
+        return self.evaluate_users(workspace, audience, [user])[0]
+
+    def evaluate_users(
+        self, workspace: str, audience: object, users: Iterable[str]
+    ) -> list[Evaluation]:
+        """Tell for several users, as `evaluate`."""
+        wanted = _audience(audience)
+        doubtful = self._doubtful(workspace, wanted)
+        lookups = {name: self._lookups[workspace, name] for name in self._known(workspace, wanted)}
+        answers = []
+        for user in users:
+            code = self._code(self._prefixes[workspace], user)
+
+            def member(segment: str, code: int = code) -> bool | None:
+                if segment not in lookups:
+                    return None
+                _, base, changed = lookups[segment]
+                return code >= 0 and (code in base) is not (code in changed)
+
+            value, left = evaluate(wanted.rule, member)
+            answers.append(Evaluation(Result.of(value), tuple(left), doubtful))
+        return answers
+
+    def count_audience(self, workspace: str, audience: object) -> AudienceCount:
+        """Count an audience among the users who are in at least one segment of the workspace.
+
+        Raises:
+            InvalidAudience: see `Audience.parse`.
+        """
+        wanted = _audience(audience)
+        everyone, decided = self._decided(workspace, wanted)
+        match, no_match = len(decided.true), len(decided.false)
+        undecided = len(everyone) - match - no_match
+        unresolved = decided.unresolved if undecided else ()
+        doubtful = self._doubtful(workspace, wanted)
+        return AudienceCount(match, no_match, undecided, unresolved, doubtful)
+
+    def audience_members(self, workspace: str, audience: object) -> MemberSet:
+        """Give those `count_audience` counts as a match.
+
+        Raises:
+            InvalidAudience: see `Audience.parse`.
+        """
+        return self._set_of(workspace, self._decided(workspace, _audience(audience))[1].true)
+
+    def lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
+        """Give the beginning of the workspace's keys, and a segment's bitmaps in both files."""
+        code = self._segment_code(workspace, segment)
+        return self._prefixes[workspace], self._base.bitmap(code), self._overlay.bitmap(code)
+
+    def _code(self, prefix: bytes, user: str) -> int:
+        try:
+            key = prefix + user.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair: no such id can be synced
+            return NOBODY
+        code = self._find_base(key)
+        return self._newer.find(key) if code < 0 else code
+
+    def _codes_of(self, workspace: str, users: Sequence[str]) -> NDArray[np.int64]:
+        number = int.from_bytes(self._prefixes[workspace], "little")
+        groups = list(key_groups(users, number, "surrogatepass")) if users else []
+        codes = self._base.dictionary.find_many(groups, len(users))
+        if len(self._newer):
+            codes = np.maximum(codes, self._newer.find_many(groups, len(users)))
+        return codes
+
+    def _held(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+        held = self._base.holds(users, segments)
+        if self._overlay.toggles.size:
+            held ^= toggled(self._overlay.toggles, users, segments)
+        return held
+
+    def _text(self, code: int) -> str:
+        dictionary = self._base.dictionary if code < self._base.users else self._newer
+        return dictionary.text(code)
+
+    def _segments_in(self, workspace: str) -> dict[str, int]:
+        known = self._codes.get(workspace)
+        if known is None:
+            raise UnknownWorkspace(workspace)
+        return known
+
+    def _segment_code(self, workspace: str, segment: str) -> int:
+        code = self._segments_in(workspace).get(segment)
+        if code is None:
+            raise UnknownSegment(workspace, segment)
+        return code
+
+    def _changes_of(self, code: int) -> set[int]:
+        toggles = self._toggles
+        first = bisect_left(toggles, code << 32)
+        last = bisect_left(toggles, (code + 1) << 32, first)
+        return {pair & _CODE for pair in toggles[first:last]}
+
+    def _members(self, workspace: str, segment: str) -> BitMap:
+        _, base, changed = self._lookups[workspace, segment]
+        return base ^ changed if changed else base
+
+    def _set_of(self, workspace: str, codes: BitMap) -> MemberSet:
+        return MemberSet(workspace, self._base.epoch, codes, self._text)
+
+    def _cursor_code(self, cursor: str) -> int:
+        epoch, _, code = cursor.partition("-")
+        if not (epoch.isdecimal() and code.isdecimal() and int(code) <= _CODE):
+            raise InvalidCursor("this is not a cursor of a list of members")
+        if int(epoch) != self._base.epoch:
+            raise InvalidCursor("the index was rebuilt since: start the listing again")
+        return int(code)
+
+    def _known(self, workspace: str, audience: Audience) -> list[str]:
+        known = self._segments_in(workspace)
+        return [segment for segment in audience.segments if segment in known]
+
+    def _doubtful(self, workspace: str, audience: Audience) -> tuple[str, ...]:
+        named = self._known(workspace, audience)
+        return tuple(each for each in named if self.segment(workspace, each).doubtful)
+
+    def _decided(self, workspace: str, audience: Audience) -> tuple[BitMap, Decided]:
+        known = self._segments_in(workspace)
+        bitmaps = {segment: self._members(workspace, segment) for segment in known}
+        everyone = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
+        return everyone, decide_all(audience.rule, everyone, bitmaps.get)
+
+
+def _audience(audience: object) -> Audience:
+    return audience if isinstance(audience, Audience) else Audience.parse(audience)
