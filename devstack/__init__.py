@@ -1,0 +1,1 @@
+"""The embedded world: real Kafka, real registry, a Heap simulator, the demo."""
