@@ -1,0 +1,1 @@
+"""How facts enter Kafka: source shapes become events, operators write connections."""
