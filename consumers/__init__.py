@@ -1,0 +1,1 @@
+"""How facts leave Kafka."""

@@ -1,0 +1,1 @@
+"""The forwarder: events from Kafka to Heap, within Heap's limits, losing nothing."""

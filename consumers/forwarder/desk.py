@@ -1,0 +1,54 @@
+"""One workspace's connection, compiled for judging and mapping its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from consumers.forwarder.gate import Gate
+from consumers.forwarder.mapping import Mapper
+from consumers.forwarder.record import LaneKey
+from heapline.errors import Undeliverable
+from heapline.heap.connection import Send
+from heapline.outcomes import DeadLetterReason
+
+if TYPE_CHECKING:
+    from consumers.forwarder.record import Record
+    from heapline.events.model import Event
+    from heapline.heap.connection import Connection
+    from heapline.words import Workspace
+
+
+class Connections(Protocol):
+    """The table of workspaces, as far as the forwarder needs it."""
+
+    def get(self, workspace: Workspace) -> Connection | None:
+        """Give a workspace's connection, or None."""
+        ...
+
+
+class Desk:
+    """Where a workspace's events are judged and mapped, for one version of its connection."""
+
+    def __init__(self, connection: Connection | None) -> None:
+        self.gate = Gate(connection)
+        self.mapper: Mapper | None = None
+        self.lane: LaneKey | None = None
+        self.holds = connection is not None and connection.send is Send.HOLD
+        if connection is not None and connection.region and connection.app_id:
+            self.lane = LaneKey(connection.region, connection.app_id)
+            self.mapper = Mapper(connection)
+
+
+def check_workspace(record: Record, event: Event) -> None:
+    """See that a record's key and its event name one workspace, and note it on the record.
+
+    Raises:
+        Undeliverable: they do not.
+    """
+    if not event.workspace:
+        raise Undeliverable(DeadLetterReason.WORKSPACE_MISSING, "the event names no workspace")
+    if record.key is not None and record.workspace != event.workspace:
+        raise Undeliverable(
+            DeadLetterReason.WORKSPACE_MISMATCH, "the key is not the event's workspace"
+        )
+    record.workspace = event.workspace

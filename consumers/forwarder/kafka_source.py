@@ -1,0 +1,365 @@
+"""Where the forwarder's records come from: its share of the events and of the deferred topic.
+
+The events topic is subscribed to; the deferred topic is read by a second consumer of the same group
+id whose partitions are assigned by hand, so that both are owned together and their offsets can be
+committed in one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # stubs
+
+from consumers.forwarder.deferral import read_deferral
+from consumers.forwarder.offsets import OffsetTracker
+from consumers.forwarder.record import Partition, Record
+from consumers.forwarder.starting_point import NEVER_COMMITTED, Log, starting_point
+from heapline.clock import Deadline
+from heapline.errors import KafkaUnavailable, MustStop, NotReady, RecordsLost
+from heapline.kafka import topics
+from heapline.kafka.clients import admin, consumer_config, translated
+from heapline.outcomes import Source
+from heapline.telemetry import metrics
+from heapline.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from confluent_kafka import Message
+
+    from heapline.clock import Clock
+    from heapline.kafka.topics import Names
+    from heapline.settings import KafkaSettings
+
+READ_AT_ONCE: Final = 1_000
+_POSITIONS_SECONDS: Final = 30.0
+"""The open transaction of a killed process hides its offsets: for 10 s, looked for every 10 s."""
+_log = logger(__name__)
+
+
+class Batch(NamedTuple):
+    """What one read gave.
+
+    Attributes:
+        records: in the order of each partition.
+        ends: partitions whose end was reached after these records, and the offset of the end.
+    """
+
+    records: list[Record]
+    ends: list[tuple[Partition, int]]
+
+
+class Owner(Protocol):
+    """Who is told of partitions coming and going."""
+
+    def settle(self) -> None:
+        """Finish the checkpoint under way: nobody can read offsets that an open one holds."""
+        ...
+
+    def assigned(self, trackers: Mapping[Partition, OffsetTracker]) -> None:
+        """Take partitions over."""
+        ...
+
+    def revoked(self, partitions: Collection[Partition]) -> None:
+        """Finish and write down what can be, then give partitions up."""
+        ...
+
+    def lost(self, partitions: Collection[Partition]) -> None:
+        """Give partitions up: somebody else has them already."""
+        ...
+
+
+class KafkaSource:
+    """The two consumers.
+
+    Args:
+        settings: how to reach Kafka.
+        names: of topics and group.
+        clock: for the time of reading.
+        session_timeout_seconds: silence after which the group takes a member's partitions.
+        accept_loss: go on although the log no longer holds what was not read.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        names: Names,
+        clock: Clock,
+        *,
+        session_timeout_seconds: float = 10.0,
+        accept_loss: bool = False,
+    ) -> None:
+        self._timeout = settings.timeout_seconds
+        self._clock = clock
+        self._accept_loss = accept_loss
+        self._events = names.topic(topics.EVENTS)
+        self._deferred = names.topic(topics.DEFERRED)
+        self._admin: AdminClient = admin(settings)
+        config = consumer_config(settings, "forwarder", names.group(topics.FORWARDER_GROUP))
+        session_ms = int(session_timeout_seconds * 1000)
+        self._main = Consumer(
+            config
+            | _SUBSCRIBED
+            | {"session.timeout.ms": session_ms, "heartbeat.interval.ms": session_ms // 5}
+        )
+        self._second = Consumer(config | _BOUNDED)
+        self._owner: Owner | None = None
+        self._paused = False
+        self.assigned_once = False
+        self.partition_count = 0
+
+    def check_topics(self) -> None:
+        """See that the topics are there and fit together.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            NotReady: one is missing, or the partition counts differ.
+        """
+        try:
+            there = self._admin.list_topics(timeout=self._timeout).topics
+        except KafkaException as error:
+            raise KafkaUnavailable(
+                f"no Kafka answers: {error.args[0].str()}. Set HEAPLINE_KAFKA__BOOTSTRAP_SERVERS, "
+                "or start the embedded one with `heapline dev up`"
+            ) from error
+        for name in (self._events, self._deferred):
+            if name not in there:
+                raise NotReady(f"topic {name} is missing: run `heapline topics apply`")
+        counts = {len(there[name].partitions) for name in (self._events, self._deferred)}
+        if len(counts) > 1:
+            raise NotReady(
+                f"{self._events} and {self._deferred} have different partition counts {counts}: "
+                "`heapline topics check` tells more"
+            )
+        self.partition_count = counts.pop()
+
+    def subscribe(self, owner: Owner) -> None:
+        """Join the group; partitions arrive during later reads."""
+        self._owner = owner
+        self._main.subscribe(
+            [self._events],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def read(self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
+        """Read a batch of events."""
+        return self._records(self._main.consume(READ_AT_ONCE, timeout_seconds), trackers, None)
+
+    def read_deferred(self, now_ms: int, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
+        """Read a batch of deferred records, without waiting."""
+        return self._records(self._second.consume(READ_AT_ONCE, 0.0), trackers, now_ms)
+
+    def _records(
+        self,
+        messages: list[Message],
+        trackers: Mapping[Partition, OffsetTracker],
+        deferred_now_ms: int | None,
+    ) -> Batch:
+        now = self._clock.monotonic()
+        batch = Batch([], [])
+        for message in messages:
+            partition = Partition(message.topic() or "", message.partition() or 0)
+            tracker = trackers.get(partition)
+            if message.error() is not None:
+                if _is_end(message):
+                    batch.ends.append((partition, message.offset() or 0))
+                continue
+            offset = message.offset() or 0
+            if tracker is None or offset < tracker.position:
+                continue
+            record = Record(
+                partition,
+                offset,
+                message.key(),
+                message.value(),
+                message.headers() or [],  # type: ignore[arg-type]
+                Source.EVENTS,
+                now,
+            )
+            if deferred_now_ms is not None:
+                record.deferral = read_deferral(
+                    partition.topic, partition.number, offset, record.headers, deferred_now_ms
+                )
+                record.source = record.deferral.source
+            batch.records.append(record)
+        return batch
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop or go on reading events; polling goes on either way."""
+        if paused == self._paused:
+            return
+        self._paused = paused
+        assignment = self._main.assignment()
+        if assignment:
+            (self._main.pause if paused else self._main.resume)(assignment)
+        metrics.PARTITIONS_PAUSED.set(len(assignment) if paused else 0)
+
+    # --- partitions coming and going ------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.assigned_once = True
+        if not partitions or self._owner is None:
+            consumer.incremental_assign([])
+            return
+        numbers = sorted(partition.partition for partition in partitions)
+        wanted = [Partition(topic, n) for topic in (self._events, self._deferred) for n in numbers]
+        self._owner.settle()
+        trackers = self._trackers(wanted)
+        starts = [TopicPartition(p.topic, p.number, t.position) for p, t in trackers.items()]
+        consumer.incremental_assign([s for s in starts if s.topic == self._events])
+        self._second.incremental_assign([s for s in starts if s.topic == self._deferred])
+        if self._paused:
+            consumer.pause(partitions)
+        self._owner.assigned(trackers)
+        _log.info("partitions assigned", partitions=numbers)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(consumer, partitions, lost=False)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(consumer, partitions, lost=True)
+
+    def _give_up(self, consumer: Consumer, partitions: list[TopicPartition], *, lost: bool) -> None:
+        numbers = sorted(partition.partition for partition in partitions)
+        leaving = [Partition(topic, n) for topic in (self._events, self._deferred) for n in numbers]
+        if self._owner is None:
+            return  # abandoned, perhaps before they were ours: closing gives them up by itself
+        _log.info("partitions lost" if lost else "partitions revoked", partitions=numbers)
+        (self._owner.lost if lost else self._owner.revoked)(leaving)
+        self._second.incremental_unassign([TopicPartition(self._deferred, n) for n in numbers])
+        consumer.incremental_unassign(partitions)
+
+    def _trackers(self, partitions: list[Partition]) -> dict[Partition, OffsetTracker]:
+        committed, logs = self._positions(partitions)
+        now = self._clock.monotonic()
+        trackers = {}
+        for partition in partitions:
+            offset, topic_id = committed[partition]
+            log = logs[partition]
+            start = starting_point(log, offset, topic_id, accept_loss=self._accept_loss)
+            if start.lost:
+                _log.error("records lost to retention", partition=log.name, lost=start.lost)
+                metrics.LOST_TO_RETENTION.labels(partition.topic).inc(start.lost)
+            trackers[partition] = OffsetTracker(start.offset, now, log.topic_id)
+        return trackers
+
+    def _positions(
+        self, partitions: list[Partition]
+    ) -> tuple[dict[Partition, tuple[int, str]], dict[Partition, Log]]:
+        """Ask where the group and the logs stand, until a killed owner's transaction is over."""
+        deadline = Deadline(self._clock, _POSITIONS_SECONDS)
+        while True:
+            try:
+                return self._committed(partitions), self.logs(partitions)
+            except KafkaException as error:
+                if deadline.passed() or not isinstance(translated(error), KafkaUnavailable):
+                    raise
+                _log.warning("waiting for the group's offsets", error=error.args[0].name())
+
+    def is_events(self, partition: Partition) -> bool:
+        """Whether this is a partition of the events topic."""
+        return partition.topic == self._events
+
+    # --- what the brokers know ------------------------------------------------------------------
+
+    def group_metadata(self) -> object:
+        """Give the consumer's membership, for transactions.
+
+        Raises:
+            KafkaException: the membership is lost, and the next read will say so. Without a member
+                id the broker would take offsets from anybody (KIP-447 keeps that for old clients).
+        """
+        membership = self._main.consumer_group_metadata()
+        if not self._main.memberid():
+            raise KafkaException(KafkaError(KafkaError._ASSIGNMENT_LOST, retriable=True))  # noqa: SLF001 -- so named by librdkafka
+        return membership
+
+    def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Give the group's committed offsets; negative where there is none."""
+        return {p: offset for p, (offset, _) in self._committed(list(partitions)).items()}
+
+    def _committed(self, partitions: list[Partition]) -> dict[Partition, tuple[int, str]]:
+        asked = [TopicPartition(p.topic, p.number) for p in partitions]
+        answer = self._main.committed(asked, timeout=self._timeout)
+        found = {}
+        for there in answer:
+            if there.error is not None:
+                raise KafkaException(there.error)
+            offset = there.offset if there.offset >= 0 else NEVER_COMMITTED
+            found[Partition(there.topic, there.partition)] = (offset, there.metadata or "")
+        return found
+
+    def logs(self, partitions: list[Partition]) -> dict[Partition, Log]:
+        """Give where the partitions start and end now, and their topics' ids."""
+        ids = self._topic_ids({partition.topic for partition in partitions})
+        starts = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # stubs
+        ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
+        return {
+            p: Log(f"{p.topic}[{p.number}]", starts[p], ends[p], ids[p.topic]) for p in partitions
+        }
+
+    def _topic_ids(self, names: set[str]) -> dict[str, str]:
+        futures = self._admin.describe_topics(
+            TopicCollection(sorted(names)), request_timeout=self._timeout
+        )
+        return {name: str(future.result().topic_id) for name, future in futures.items()}
+
+    def _offsets(self, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        asked = {TopicPartition(p.topic, p.number): spec for p in partitions}
+        futures = self._admin.list_offsets(asked, request_timeout=self._timeout)
+        return {
+            Partition(there.topic, there.partition): future.result().offset
+            for there, future in futures.items()
+        }
+
+    def close(self) -> None:
+        """Leave the group; partitions still owned are given up on the way."""
+        self._main.close()
+        self._second.close()
+
+    def abandon(self) -> None:
+        """Leave without a last checkpoint, after an error that forbids one."""
+        self._owner = None
+        try:
+            self.close()
+        except (KafkaException, RuntimeError) as error:
+            raise MustStop(f"could not leave the group: {error}") from error
+
+
+_BOUNDED: Final[dict[str, Any]] = {
+    # What librdkafka reads ahead counts toward the process's memory.
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.message.max.bytes": 2 * topics.EVENT_BYTES,
+    "fetch.max.bytes": 16 * 1024 * 1024,
+    "fetch.wait.max.ms": 100,
+}
+_SUBSCRIBED: Final[dict[str, Any]] = {
+    **_BOUNDED,
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+
+
+def _is_end(message: Message) -> bool:
+    """Tell whether this error is a partition's end; others are logged, or raised if they end us."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- so named by librdkafka
+        return True
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- likewise
+        name = f"{message.topic()}[{message.partition()}]"
+        raise RecordsLost(
+            f"{name} no longer holds what was to be read next ({error.str()}): start again; "
+            "--accept-loss goes on without it",
+            lost={name: 0},
+        )
+    if error.fatal():
+        raise translated(error)
+    _log.warning("kafka", error=error.name(), detail=error.str()[:200])
+    return False

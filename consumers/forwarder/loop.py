@@ -1,0 +1,338 @@
+"""The loop: reads, asks the dispatcher, sends, writes checkpoints. It decides nothing itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from confluent_kafka import KafkaException
+
+from consumers.forwarder.checkpoint import Checkpoint, collect
+from consumers.forwarder.kafka_source import READ_AT_ONCE
+from consumers.forwarder.mapping import request_body
+from consumers.forwarder.record import Now, Partition
+from consumers.forwarder.totals import Totals
+from consumers.forwarder.verdict import Verdict
+from heapline.clock import Deadline
+from heapline.kafka.clients import translated
+from heapline.telemetry import metrics
+from heapline.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from consumers.forwarder.dispatcher import Dispatcher
+    from consumers.forwarder.kafka_source import Batch, KafkaSource
+    from consumers.forwarder.lane import Request
+    from consumers.forwarder.offsets import OffsetTracker
+    from consumers.forwarder.sender import Sender
+    from consumers.forwarder.transaction import CheckpointWriter
+    from consumers.forwarder.unknown_schemas import UnknownSchemas
+    from heapline.clock import Clock
+    from heapline.heap.track import TrackAnswer
+    from heapline.kafka.connection_table import Connections
+    from heapline.settings import ForwarderSettings
+
+_IDLE_SECONDS: Final = 0.05
+_BUSY_SECONDS: Final = 0.005
+_METRICS_EVERY_SECONDS: Final = 1.0
+_RESUME_SHARE: Final = 0.75
+_WRITTEN_AT_ONCE: Final = 20_000
+"""Records one checkpoint writes to other topics; the rest follows in the next."""
+_ANSWERS_SHARE: Final = 0.75
+"""Of a handover's deadline; the rest is left for the last checkpoint."""
+_TAKEOVER_SECONDS: Final = 60.0
+_FIRST_RETRY_SECONDS: Final = 0.05
+_LONGEST_RETRY_SECONDS: Final = 2.0
+_log = logger(__name__)
+
+
+class ForwarderLoop:
+    """One forwarder process.
+
+    Args:
+        source, sender, writer: the three ends that touch the world.
+        dispatcher: every decision.
+        unknown: records whose schema is asked for.
+        connections: the table of workspaces, already read to its end.
+        settings, clock: as everywhere.
+        stopping: says when to end.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: KafkaSource,
+        sender: Sender,
+        writer: CheckpointWriter,
+        dispatcher: Dispatcher,
+        unknown: UnknownSchemas,
+        connections: Connections,
+        settings: ForwarderSettings,
+        clock: Clock,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.totals = Totals()
+        self._source = source
+        self._sender = sender
+        self._writer = writer
+        self._dispatcher = dispatcher
+        self._unknown = unknown
+        self._connections = connections
+        self._settings = settings
+        self._clock = clock
+        self._stopping = stopping
+        self._targets: dict[Partition, int] = {}
+        self._checkpoint_at = 0.0
+        self._metrics_at = 0.0
+        self._started_ms = 0
+        self._full = False
+        dispatcher.placement.partition_count = source.partition_count
+
+    def run(self, *, until_caught_up: bool = False) -> Totals:
+        """Forward until told to stop, or until everything there at the start is settled.
+
+        Raises:
+            MustStop: see `heapline.errors`; what was settled before is checkpointed if possible.
+        """
+        started = self._clock.monotonic()
+        self._started_ms = self._clock.epoch_ms()
+        self._source.subscribe(self)
+        try:
+            while not self._stopping():
+                self._turn()
+                if until_caught_up and self._caught_up():
+                    break
+        except KafkaException as error:
+            self._source.abandon()
+            raise translated(error) from error
+        except BaseException:
+            self._source.abandon()
+            raise
+        self._source.close()
+        self._sender.close()
+        self.totals.seconds = self._clock.monotonic() - started
+        return self.totals
+
+    def _turn(self) -> None:
+        now = self._now()
+        changed = self._connections.poll()
+        if changed:
+            self._dispatcher.connections_changed(changed, now)
+        self._take_answers()
+        self._read()
+        self._send()
+        self._write_down(self._now())
+        self._report(self._now())
+
+    def _now(self) -> Now:
+        return Now(self._clock.monotonic(), self._clock.epoch_ms())
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        dispatcher = self._dispatcher
+        self._mind_memory()
+        wait = _BUSY_SECONDS if self._sender.in_flight else _IDLE_SECONDS
+        batch = self._source.read(wait, dispatcher.trackers)
+        now = self._now()
+        for record in batch.records:
+            dispatcher.take_note(record)
+            if not self._unknown.hold_back(record, now.monotonic):
+                dispatcher.accept(record, now)
+        self._note_ends(batch)
+        for record, known in self._unknown.resolved(now.monotonic):
+            if not known:
+                dispatcher.bury_unknown_schema(record, "its schema id stays unknown", now)
+            elif record.deferral is None:
+                dispatcher.accept(record, now)
+            else:
+                dispatcher.accept_deferred(record, now)
+        if not self._full and not dispatcher.window.full and len(batch.records) < READ_AT_ONCE:
+            self._read_deferred(now)
+
+    def _read_deferred(self, now: Now) -> None:
+        dispatcher = self._dispatcher
+        batch = self._source.read_deferred(now.epoch_ms, dispatcher.trackers)
+        for record in batch.records:
+            dispatcher.take_note(record)
+            if not self._unknown.hold_back(record, now.monotonic):
+                dispatcher.accept_deferred(record, now)
+        self._note_ends(batch)
+
+    def _note_ends(self, batch: Batch) -> None:
+        for partition, offset in batch.ends:
+            self._dispatcher.reached_end(partition, offset)
+
+    def _mind_memory(self) -> None:
+        """Read no more events while too much is held; polling goes on."""
+        held, bound = self._dispatcher.settling.held_bytes, self._settings.memory_bytes
+        if held >= bound:
+            self._full = True
+        elif held < bound * _RESUME_SHARE:
+            self._full = False
+        self._source.pause(paused=self._full)
+
+    # --- sending --------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        for request in self._dispatcher.plan(self._now()):
+            body = request_body(request.lane.app_id, [record.body for record in request.records])
+            metrics.HEAP_REQUEST_EVENTS.observe(len(request.records))
+            self._sender.send(request, body)
+
+    def _take_answers(self, wait_seconds: float = 0.0) -> None:
+        for request, answer, seconds in self._sender.answers(wait_seconds):
+            now = self._now()
+            consequence = self._dispatcher.answered(request, answer, now)
+            self.totals.requests[consequence.verdict] += 1
+            metrics.HEAP_REQUESTS.labels(consequence.verdict).inc()
+            metrics.HEAP_REQUEST_SECONDS.observe(seconds)
+            if consequence.verdict is not Verdict.DELIVERED:
+                self._tell(request, answer, consequence.verdict, now)
+
+    def _tell(self, request: Request, answer: TrackAnswer, verdict: Verdict, now: Now) -> None:
+        lane = self._dispatcher.lanes.get(request.lane)
+        _log.info(
+            "heap did not take a request",
+            workspace=lane.workspace if lane else "",
+            verdict=verdict,
+            status=answer.status,
+            error=answer.error,
+            events=len(request.records),
+            paused=lane.pause if lane else None,
+        )
+        if verdict is Verdict.RATE_LIMITED:
+            fresh = lane is not None and now.monotonic - lane.started_at < _TAKEOVER_SECONDS
+            metrics.HEAP_RATE_LIMITED.labels(str(fresh).lower()).inc()
+            self.totals.requests[
+                "rate_limited_after_takeover" if fresh else "rate_limited_in_rate"
+            ] += 1
+
+    # --- writing down ---------------------------------------------------------------------------
+
+    def _write_down(self, now: Now) -> None:
+        if now.monotonic < self._checkpoint_at:
+            return
+        if not self._writer.busy:
+            self._checkpoint_at = now.monotonic + self._settings.checkpoint_interval_seconds
+            checkpoint = collect(self._dispatcher.trackers, _WRITTEN_AT_ONCE)
+            if checkpoint is None:
+                return
+            self._writer.begin(checkpoint)
+        self._step(now.monotonic)
+
+    def _step(self, started: float, timeout_seconds: float = 3.0) -> None:
+        checkpoint = self._writer.step(timeout_seconds)
+        if checkpoint is None:
+            metrics.CHECKPOINTS.labels("delayed").inc()
+            wait = min(_LONGEST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2**self._writer.failures)
+            self._checkpoint_at = self._clock.monotonic() + wait
+            return
+        metrics.CHECKPOINTS.labels("committed").inc()
+        metrics.CHECKPOINT_SECONDS.observe(self._clock.monotonic() - started)
+        self._committed(checkpoint)
+
+    def _committed(self, checkpoint: Checkpoint) -> None:
+        self._dispatcher.settling.let_go(checkpoint.records())
+        for kind, count in self.totals.add(checkpoint.records()).items():
+            metrics.RECORDS_SETTLED.labels(*kind).inc(count)
+
+    # --- partitions coming and going (called while reading) -------------------------------------
+
+    def settle(self) -> None:
+        """See `Owner.settle`."""
+        deadline = Deadline(self._clock, self._settings.shutdown_seconds)
+        while self._writer.busy and not deadline.passed():
+            self._step(self._clock.monotonic(), max(0.1, min(3.0, deadline.left())))
+
+    def assigned(self, trackers: Mapping[Partition, OffsetTracker]) -> None:
+        """See `Owner.assigned`."""
+        ends = self._source.logs(list(trackers))
+        for partition, tracker in trackers.items():
+            self._dispatcher.assign(partition, tracker)
+            self._targets[partition] = ends[partition].end
+
+    def revoked(self, partitions: Collection[Partition]) -> None:
+        """Finish what is in flight for these partitions, write it down, give them up."""
+        deadline = Deadline(self._clock, self._settings.shutdown_seconds)
+        answers = Deadline(self._clock, self._settings.shutdown_seconds * _ANSWERS_SHARE)
+        dispatcher = self._dispatcher
+        dispatcher.stop_sending(partitions)
+        while dispatcher.sending_for(partitions) and not answers.passed():
+            self._take_answers(wait_seconds=min(0.1, answers.left() or 0.001))
+        self._last_checkpoint(deadline)
+        self._drop(partitions)
+
+    def lost(self, partitions: Collection[Partition]) -> None:
+        """See `Owner.lost`."""
+        self._drop(partitions)
+
+    def _last_checkpoint(self, deadline: Deadline) -> None:
+        while not deadline.passed():
+            if not self._writer.busy:
+                checkpoint = collect(self._dispatcher.trackers, _WRITTEN_AT_ONCE)
+                if checkpoint is None:
+                    return
+                self._writer.begin(checkpoint)
+            self._step(self._clock.monotonic(), max(0.1, min(3.0, deadline.left())))
+        _log.warning("handed over without a last checkpoint: its records are delivered again")
+
+    def _drop(self, partitions: Collection[Partition]) -> None:
+        self._dispatcher.settling.let_go(self._writer.forget(partitions))
+        self._dispatcher.release(partitions)
+        for partition in partitions:
+            self._targets.pop(partition, None)
+
+    # --- knowing where we are -------------------------------------------------------------------
+
+    def _caught_up(self) -> bool:
+        """Whether everything there at the assignment is settled and checkpointed.
+
+        That includes deferred and replayed records that were due then.
+        """
+        if not self._source.assigned_once or self._writer.busy:
+            return False
+        return all(map(self._reached, self._targets)) and self._dispatcher.rested(
+            self._started_ms, self._now()
+        )
+
+    def _reached(self, partition: Partition) -> bool:
+        tracker, target = self._dispatcher.trackers[partition], self._targets[partition]
+        if self._source.is_events(partition):
+            return tracker.next_offset() >= target
+        # Of the deferred topic only what is due is waited for; the rest stays in the window.
+        read = tracker.position >= target or self._dispatcher.window.full
+        return read and not tracker.has_settled
+
+    def _report(self, now: Now) -> None:
+        if now.monotonic < self._metrics_at:
+            return
+        self._metrics_at = now.monotonic + _METRICS_EVERY_SECONDS
+        dispatcher = self._dispatcher
+        settling = dispatcher.settling
+        metrics.RECORDS_HELD.set(sum(len(t) for t in dispatcher.trackers.values()))
+        metrics.RECORDS_HELD_BYTES.set(settling.held_bytes)
+        for source, count in settling.take_read().items():
+            metrics.RECORDS_READ.labels(source).inc(count)
+        if dispatcher.expiring:
+            metrics.EXPIRING.inc(dispatcher.expiring)
+            _log.warning("deferred records are near expiry", records=dispatcher.expiring)
+            dispatcher.expiring = 0
+        misplaced = dispatcher.placement.take_count()
+        if misplaced:
+            metrics.MISPLACED.inc(misplaced)
+            _log.warning(
+                "records outside their workspace's partition: a writer does not partition by "
+                "murmur2; see docs/publishing.md",
+                records=misplaced,
+            )
+        metrics.LANE_PAUSED.clear()
+        states = {"open": 0, "backing_off": 0, "paused": 0}
+        for lane in dispatcher.lanes.values():
+            if lane.pause is not None:
+                states["paused"] += 1
+                metrics.LANE_PAUSED.labels(lane.workspace, lane.pause).set(1)
+            else:
+                states["open" if lane.open(now.monotonic) else "backing_off"] += 1
+        for state, count in states.items():
+            metrics.LANES.labels(state).set(count)

@@ -1,0 +1,148 @@
+"""Puts a forwarder together from settings and runs it."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from prometheus_client import start_http_server
+
+from consumers.forwarder.dispatcher import Dispatcher
+from consumers.forwarder.kafka_source import KafkaSource
+from consumers.forwarder.loop import ForwarderLoop
+from consumers.forwarder.sender import Sender
+from consumers.forwarder.totals import Totals
+from consumers.forwarder.transaction import CheckpointWriter
+from consumers.forwarder.unknown_schemas import UnknownSchemas
+from heapline.clock import Clock, SystemClock
+from heapline.errors import InvalidSetting, TryAgainLater
+from heapline.heap.track import HeapClient
+from heapline.http import HttpxClient
+from heapline.kafka import topics
+from heapline.kafka.clients import transactional_producer
+from heapline.kafka.codec import Decoder, Encoder
+from heapline.kafka.connection_table import ConnectionFollower
+from heapline.kafka.registry import Registry
+from heapline.telemetry import metrics
+from heapline.telemetry.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from confluent_kafka import Producer
+
+    from heapline.settings import ForwarderSettings, KafkaSettings, Settings
+
+_RETRY_SECONDS: Final = 1.0
+_T = TypeVar("_T")
+_log = logger(__name__)
+
+
+def forward(
+    settings: Settings,
+    stopping: Callable[[], bool],
+    *,
+    until_caught_up: bool = False,
+    accept_loss: bool = False,
+    clock: Clock | None = None,
+    make_producer: Callable[[KafkaSettings, str], Producer] | None = None,
+) -> Totals:
+    """Forward events to Heap until told to stop.
+
+    Args:
+        settings: everything.
+        stopping: asked often; True ends the run gracefully.
+        until_caught_up: end once every event there at the start is delivered, skipped,
+            dead-lettered or deferred.
+        accept_loss: go on although the log no longer holds what was not read.
+        clock: the machine's own unless given.
+        make_producer: makes the checkpoints' producer from settings and transactional id.
+
+    Raises:
+        KafkaUnavailable: no broker answers at the start.
+        NotReady: topics or schemas are missing.
+        RecordsLost: see `accept_loss`.
+        MustStop: anything else that forbids going on.
+    """
+    clock = clock or SystemClock()
+    names = topics.Names(settings.kafka.prefix)
+    source = KafkaSource(
+        settings.kafka,
+        names,
+        clock,
+        session_timeout_seconds=settings.forwarder.session_timeout_seconds,
+        accept_loss=accept_loss,
+    )
+    source.check_topics()
+    _serve_metrics(settings.forwarder)
+    transactional_id = names.transactional_id("forwarder", settings.instance_id)
+    make = make_producer or _producer
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry(settings.schema_registry))
+        encoder = _patiently(lambda: _counts_encoder(registry, names), stopping, clock)
+        follower = ConnectionFollower(settings.kafka, names, registry, clock)
+        connections = stack.enter_context(closing(follower))
+        if encoder is None or not _wait_for_connections(connections, stopping):
+            return Totals()
+        writer = CheckpointWriter(
+            lambda: make(settings.kafka, transactional_id), names, encoder, source, clock
+        )
+        _patiently(lambda: writer.start(settings.kafka.timeout_seconds), stopping, clock)
+        threads = settings.forwarder.requests_in_flight
+        http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
+        decoder = Decoder("CommandAIEvent", registry)
+        patience = settings.forwarder.unknown_schema_wait_seconds
+        loop = ForwarderLoop(
+            source=source,
+            sender=Sender(HeapClient(http, settings.heap, clock), threads, clock),
+            writer=writer,
+            dispatcher=Dispatcher(
+                settings.limits, settings.forwarder, decoder, connections.table, random.Random()
+            ),
+            unknown=UnknownSchemas(decoder, registry, patience),
+            connections=connections,
+            settings=settings.forwarder,
+            clock=clock,
+            stopping=stopping,
+        )
+        return loop.run(until_caught_up=until_caught_up)
+
+
+def _counts_encoder(registry: Registry, names: topics.Names) -> Encoder:
+    return Encoder("OutcomeCounts", registry.id_for_writing(names, topics.OUTCOME_COUNTS))
+
+
+def _serve_metrics(settings: ForwarderSettings) -> None:
+    if settings.metrics_port is None:
+        return
+    try:
+        start_http_server(settings.metrics_port, settings.metrics_host, metrics.REGISTRY)
+    except OSError as error:
+        raise InvalidSetting(
+            f"HEAPLINE_FORWARDER__METRICS_PORT={settings.metrics_port}: {error.strerror}"
+        ) from error
+
+
+def _producer(settings: KafkaSettings, transactional_id: str) -> Producer:
+    # Topics bound a record's compressed size, librdkafka its plain one: whatever could be read must
+    # be writable to the DLQ, so the bound is librdkafka's highest.
+    return transactional_producer(
+        settings, "forwarder", transactional_id, **{"message.max.bytes": 1_000_000_000}
+    )
+
+
+def _patiently(attempt: Callable[[], _T], stopping: Callable[[], bool], clock: Clock) -> _T | None:
+    while not stopping():
+        try:
+            return attempt()
+        except TryAgainLater as error:
+            _log.warning("waiting", error=str(error))
+            clock.sleep(_RETRY_SECONDS)
+    return None
+
+
+def _wait_for_connections(connections: ConnectionFollower, stopping: Callable[[], bool]) -> bool:
+    while not connections.ready and not stopping():
+        connections.poll(0.1)
+    return connections.ready

@@ -1,0 +1,73 @@
+"""What one run of the forwarder did, by workspace, for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from heapline.outcomes import DeadLetterReason, DeferReason, Outcome, SkipReason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.forwarder.record import Record
+
+
+@dataclass(slots=True)
+class Totals:
+    """Checkpointed outcomes by workspace and reason, and requests by verdict.
+
+    Attributes:
+        outcomes: counts by (workspace, outcome, reason); the reason of *delivered* is empty.
+        requests: counts by verdict.
+        seconds: how long the run took.
+    """
+
+    outcomes: Counter[tuple[str, Outcome, str]] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def add(self, records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
+        """Count records whose outcome is checkpointed.
+
+        Returns:
+            The counts of these records by (source, outcome, reason).
+        """
+        counts = Counter(
+            (r.workspace, r.source, r.outcome, r.reason) for r in records if r.outcome is not None
+        )
+        kinds: Counter[tuple[str, str, str]] = Counter()
+        for (workspace, source, outcome, reason), count in counts.items():
+            if outcome is not None:
+                self.outcomes[workspace, outcome, reason or ""] += count
+                kinds[source, outcome, reason or ""] += count
+        return kinds
+
+    def settled(self) -> int:
+        """Give how many records were settled."""
+        return sum(self.outcomes.values())
+
+
+def advice(workspace: str, reason: str) -> str | None:
+    """Give the command that would change why a workspace's records were not delivered."""
+    template = _ADVICE.get(reason)
+    return template.format(workspace=workspace or "WORKSPACE") if template else None
+
+
+_PAUSED = "heapline connections set {workspace} --app-id … --region us|eu"
+_ADVICE: dict[str, str] = {
+    SkipReason.NOT_CONNECTED: "heapline connections set {workspace} --app-id … --region us|eu "
+    "--send on, then heapline replay {workspace} --since …",
+    SkipReason.SEND_OFF: "heapline connections set {workspace} --send on, "
+    "then heapline replay {workspace} --since …",
+    SkipReason.FILTERED: "heapline connections set {workspace} --include GLOB (or --exclude)",
+    SkipReason.NOT_SENT_BY_DEFAULT: "heapline connections set {workspace} --include '*' "
+    "--include NAME (raw browsing and typing: name each)",
+    SkipReason.ANONYMOUS: "heapline connections set {workspace} --anonymous send",
+    DeferReason.HOLD: "heapline connections set {workspace} --send on",
+    DeferReason.PAUSED_UNAUTHORIZED: f"{_PAUSED} (Heap refuses the app id)",
+    DeferReason.PAUSED_MISCONFIGURED: f"{_PAUSED} (Heap refuses most events)",
+    DeferReason.PAUSED_DEAD_LETTERS: "heapline dlq list --workspace {workspace}",
+    **dict.fromkeys(DeadLetterReason, "heapline dlq list --workspace {workspace}"),
+}
