@@ -1,0 +1,116 @@
+"""Where the files of the state folder stand, and the lock that lets one process write them.
+
+DuckDB's own lock is not enough: it is a POSIX record lock, which a process loses as soon as it
+closes *any* descriptor of the file. Opening or copying the live file inside the writer drops it,
+and the commits of a second writer are then lost in silence. So the folder has a lock file of its
+own, held with flock(2), which belongs to the open descriptor.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from state.errors import StoreLocked, file_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The state folder's layout.
+
+    Attributes:
+        path: the folder itself.
+    """
+
+    path: Path
+
+    @property
+    def store(self) -> Path:
+        """The DuckDB file that is the truth; only its writer opens it."""
+        return self.path / "heapline.duckdb"
+
+    @property
+    def being_built(self) -> Path:
+        """A file on its way to become the store; what a crash left of it is thrown away."""
+        return self.path / "heapline.duckdb.building"
+
+    @property
+    def lock(self) -> Path:
+        """The lock's file."""
+        return self.path / "store.lock"
+
+    @property
+    def analyst(self) -> Path:
+        """The read-only replica, under a path that never changes."""
+        return self.path / "analyst" / "heapline.duckdb"
+
+    @property
+    def replicas(self) -> Path:
+        """The folder of versioned replicas and their pointer `CURRENT`."""
+        return self.path / "replicas"
+
+    @property
+    def spill(self) -> Path:
+        """Where DuckDB puts what does not fit in memory."""
+        return self.path / "spill"
+
+    def create(self) -> None:
+        """Make the folders where they are missing.
+
+        Raises:
+            StateUnwritable: they may not be made.
+        """
+        with file_errors(self.path):
+            for each in (self.path, self.analyst.parent, self.replicas):
+                each.mkdir(parents=True, exist_ok=True, mode=0o750)
+
+
+def write_ahead_log(database: Path) -> Path:
+    """Give the path of a DuckDB file's write-ahead log; a copy without it lacks rows in silence."""
+    return database.with_name(database.name + ".wal")
+
+
+class WriterLock:
+    """The right to write a state folder, held until `release` or the end of the process.
+
+    Raises:
+        StoreLocked: somebody else holds it, be it in this process.
+        StateUnwritable: the lock's file may not be made.
+    """
+
+    def __init__(self, folder: StateFolder) -> None:
+        folder.create()
+        with file_errors(folder.lock):
+            # Not inherited by programs started from here (PEP 446): no child keeps it alive.
+            self._descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o640)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _holder(self._descriptor)
+            os.close(self._descriptor)
+            raise StoreLocked(folder.lock, holder) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        self._held = True
+
+    def release(self) -> None:
+        """Let somebody else write; a second call does nothing."""
+        if self._held:
+            self._held = False
+            os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _holder(descriptor: int) -> int | None:
+    written = os.pread(descriptor, 20, 0)
+    return int(written) if written.isdigit() else None
