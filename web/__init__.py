@@ -1,0 +1,1 @@
+"""HTTP: the event API, health and metrics."""
