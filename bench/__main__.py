@@ -1,0 +1,118 @@
+"""`python -m bench`: speed and memory of this checkout, on real servers, beside a baseline."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from rich.console import Console
+
+from bench import latency, mapping, memory, pacing, publishing, throughput
+from bench.child import counting_heap
+from bench.machine import machine
+from bench.report import Section
+from devstack.progress import ConsoleReporter
+from devstack.temporary import temporary_world
+from heapline.settings import LogSettings
+from heapline.telemetry.logs import configure_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+ALL: Final = ("mapping", "publishing", "throughput", "latency", "memory", "pacing")
+_QUICK_EVENTS: Final = 50_000
+_QUICK_WAITING: Final = 200_000
+_WAITING: Final = 1_000_000
+_QUICK_SAMPLES: Final = 50
+_SAMPLES: Final = 200
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure speed and memory on real servers. A missed target is printed, and "
+        "does not make the command fail: machines differ. Events that do not arrive do.",
+    )
+    parser.add_argument("--events", type=int, help="events a round of throughput (200,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of throughput (3)")
+    parser.add_argument(
+        "--only", choices=ALL, action="append", help="measure this alone; may be repeated"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer events, and no pacing unless --only names it"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    chosen = parser.parse_args(arguments)
+    if chosen.rounds < 1 or (chosen.events is not None and chosen.events < 1):
+        parser.error("--rounds and --events are at least 1")
+    if chosen.events is None:
+        chosen.events = _QUICK_EVENTS if chosen.quick else 200_000
+    return chosen
+
+
+def measurements(chosen: argparse.Namespace) -> list[str]:
+    """Give what to measure, in order."""
+    if chosen.only:
+        return [name for name in ALL if name in chosen.only]
+    return [name for name in ALL if name != "pacing" or not chosen.quick]
+
+
+def measured(chosen: argparse.Namespace) -> Iterator[Section]:
+    """Measure one after the other, on one world."""
+    names = measurements(chosen)
+    yield machine()
+    if "mapping" in names:
+        yield _mapping()
+    if names == ["mapping"]:
+        return
+    with ExitStack() as running:
+        reporter = ConsoleReporter(Console(stderr=True))
+        world = running.enter_context(temporary_world(reporter=reporter))
+        heap = running.enter_context(counting_heap())
+        waiting = _QUICK_WAITING if chosen.quick else _WAITING
+        samples = _QUICK_SAMPLES if chosen.quick else _SAMPLES
+        parts: dict[str, Callable[[], Section]] = {
+            "publishing": lambda: publishing.measure(world, publishing.EVENTS, chosen.rounds),
+            "throughput": lambda: throughput.measure(world, heap, chosen.events, chosen.rounds),
+            "latency": lambda: latency.measure(world, heap, samples),
+            "memory": lambda: memory.measure(world, waiting),
+            "pacing": lambda: pacing.measure(world),
+        }
+        for name, part in parts.items():
+            if name in names:
+                yield part()
+
+
+def _mapping() -> Section:
+    """Run the benchmark of gate and mapping, which needs no servers and prints by itself."""
+    with redirect_stdout(io.StringIO()) as printed:
+        mapping.main()
+    lines = printed.getvalue().splitlines()
+    return Section("mapping", lines, {"lines": lines})
+
+
+def report(sections: Iterable[Section], written: Path | None) -> None:
+    """Print sections as they come; the figures so far stand in the file after each."""
+    figures = {}
+    for section in sections:
+        print(section.text(), end="\n\n", flush=True)
+        figures[section.title] = section.figures
+        if written is not None:
+            written.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print, and write the figures where asked."""
+    chosen = parse(arguments)
+    configure_logs(LogSettings(level="error"))
+    report(measured(chosen), chosen.json)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
