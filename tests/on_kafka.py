@@ -1,0 +1,101 @@
+"""What tests on the real broker share: settings, topics, writing and reading records."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Message, Producer
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # only its stub lacks it
+
+from heapline.kafka.clients import admin, lone_consumer, producer_config, transactional_producer
+from heapline.kafka.codec import Encoder
+from heapline.kafka.read_to_end import read_to_end
+from heapline.kafka.registry import Registry
+from heapline.kafka.topics import Names, Topic
+from heapline.settings import KafkaSettings, SchemaRegistrySettings, Settings
+from operations.schemas import register
+from operations.topics import TopicAdministrator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devstack.world import World
+
+
+def settings_for(world: World, prefix: str) -> Settings:
+    """Give settings that point to a world, without a look at the environment's own."""
+    return Settings(
+        _env_file=None,
+        kafka=KafkaSettings(
+            bootstrap_servers=world.bootstrap_servers, prefix=prefix, timeout_seconds=10.0
+        ),
+        schema_registry=SchemaRegistrySettings(url=world.registry_url),
+        instance_id=f"test-{uuid.uuid4().hex[:8]}",
+    )
+
+
+def environment_for(world: World, prefix: str) -> dict[str, str]:
+    """Give the same as `settings_for`, by environment variable."""
+    return {
+        **world.environment(),
+        "HEAPLINE_KAFKA__PREFIX": prefix,
+        "HEAPLINE_INSTANCE_ID": f"test-{uuid.uuid4().hex[:8]}",
+    }
+
+
+def make_topics(settings: Settings, partitions: int = 3) -> Names:
+    """Make heapline's topics and register its schemas."""
+    names = Names(settings.kafka.prefix)
+    TopicAdministrator(settings.kafka).apply(partitions)
+    with Registry(settings.schema_registry) as schemas:
+        register(schemas, names)
+    return names
+
+
+def make_topic(settings: Settings, name: str, partitions: int = 1) -> str:
+    """Make one topic with the prefix; give its full name."""
+    full = settings.kafka.prefix + name
+    client = admin(settings.kafka)  # its answers come only while it lives
+    client.create_topics([NewTopic(full, partitions, 1)])[full].result(10)
+    while client.list_topics(full, 10).topics[full].error is not None:
+        time.sleep(0.05)  # created is not yet known to every part of the broker
+    return full
+
+
+def encoder_for(settings: Settings, names: Names, topic: Topic) -> Encoder:
+    """Give the encoder of a topic's registered contract."""
+    assert topic.schema is not None
+    with Registry(settings.schema_registry) as schemas:
+        return Encoder(topic.schema, schemas.id_for_writing(names, topic))
+
+
+def plain_producer(settings: Settings) -> Producer:
+    """Make an idempotent producer as every role's."""
+    return Producer(producer_config(settings.kafka, "test"))
+
+
+def transaction_producer(settings: Settings, name: str = "test") -> Producer:
+    """Make a transactional producer, ready to begin."""
+    transactional_id = f"{settings.kafka.prefix}{name}"
+    producer = transactional_producer(settings.kafka, "test", transactional_id)
+    producer.init_transactions(20)
+    return producer
+
+
+def write(settings: Settings, topic: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records given as keyword arguments of `Producer.produce`."""
+    producer = plain_producer(settings)
+    for each in records:
+        producer.produce(topic, **each)
+    assert producer.flush(20) == 0
+
+
+def read_all(settings: Settings, topic: str) -> list[Message]:
+    """Read every committed record of a topic."""
+    consumer = lone_consumer(settings.kafka, "test")
+    try:
+        return list(read_to_end(consumer, topic))
+    finally:
+        consumer.close()
