@@ -43,7 +43,7 @@ wheels: $(VENV)/.ready ## dist/heapline and dist/heapline-client
 	@$(BIN)/python -m hatchling build -t wheel -d dist
 	@cd packaging/client && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
-lock: $(VENV)/.ready ## resolve the lock files anew (needs uv)
+lock: ## resolve the lock files anew (needs uv)
 	@uv pip compile pyproject.toml --extra embedded --extra test --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.lock
 	@uv pip compile pyproject.toml --universal --python-version 3.11 \
