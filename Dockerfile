@@ -14,5 +14,8 @@ COPY --from=build /opt/heapline /opt/heapline
 ENV PATH=/opt/heapline/bin:$PATH HEAPLINE_STATE__DIRECTORY=/var/lib/heapline
 USER heapline
 VOLUME /var/lib/heapline
+# Good for `run` and `serve`; a container that only forwards has no port to ask, and turns it off.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=6 \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
 ENTRYPOINT ["heapline"]
 CMD ["--help"]

@@ -90,7 +90,7 @@ EVENTS_PUBLISHED: Final = Counter(
 )
 SEGMENT_PAGES_RECEIVED: Final = Counter(
     "heapline_segment_pages_received",
-    "Calls of Heap's webhook, by result: accepted, not_acknowledged, or why refused.",
+    "Calls of Heap's webhook, by result: accepted, unavailable, not_ready, or why refused.",
     ["result"],
     registry=REGISTRY,
 )

@@ -66,7 +66,7 @@ def test_starts_wait_for_what_they_need(services: dict[str, dict[str, Any]]) -> 
 def test_nothing_is_published_beyond_loopback(services: dict[str, dict[str, Any]]) -> None:
     """Every published port names the loopback address, and no two are the same."""
     published = [port for each in services.values() for port in each.get("ports", [])]
-    assert len(published) == 5
+    assert len(published) == 7
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert len({port.split(":-")[1].split("}")[0] for port in published}) == len(published)
 
@@ -101,7 +101,7 @@ def test_kafka_is_set_as_the_embedded_one(services: dict[str, dict[str, Any]]) -
     assert {"KAFKA_MESSAGE_MAX_BYTES", "KAFKA_AUTO_CREATE_TOPICS_ENABLE"} <= both
 
 
-@pytest.mark.parametrize("profiles", [[], ["heap"], ["app", "ui"]])
+@pytest.mark.parametrize("profiles", [[], ["heap"], ["app", "ui"], ["observability"]])
 def test_compose_accepts_it(services: dict[str, dict[str, Any]], profiles: list[str]) -> None:
     """Compose itself finds no fault, with any of the profiles."""
     command = [*_compose(), "-f", str(_FILE)]
