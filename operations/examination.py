@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from confluent_kafka import KafkaException
 
+from heapline.clock import Clock, SystemClock
 from heapline.errors import RegistryUnavailable
 from heapline.heap.connection import Send
 from heapline.heap.track import HOSTS
@@ -21,6 +22,7 @@ from heapline.kafka.clients import admin, translated
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import EVENTS, Names
 from operations import schemas
+from operations.clock_skew import judge_clock
 from operations.doctor import Check, Level, Result
 from operations.reachability import Reach, address, reach
 from operations.topics import TopicAdministrator
@@ -57,6 +59,7 @@ class Examination:
     Attributes:
         http: how Heap's hosts are asked.
         reached: how an address is tried.
+        clock: compared with Heap's.
     """
 
     settings: Settings
@@ -66,6 +69,7 @@ class Examination:
         )
     )
     reached: Callable[[str, int, float], Reach] = reach
+    clock: Clock = field(default_factory=SystemClock)
     _regions: set[Region] = field(default_factory=set)
 
     def checks(self) -> tuple[Check, ...]:
@@ -186,16 +190,21 @@ class Examination:
         hosts = [override] if override else sorted(HOSTS[region] for region in self._regions)
         if not hosts:
             return [Result("heap", Level.SKIPPED, "no connection names a region yet")]
-        return [self._heap_host(host) for host in hosts]
+        return [result for host in hosts for result in self._heap_host(host)]
 
-    def _heap_host(self, url: str) -> Result:
+    def _heap_host(self, url: str) -> Iterator[Result]:
         """Ask for the front page: no event is sent, and any answer will do."""
+        sent_at = self.clock.epoch_ms() / 1000
         answer = self.http.request("GET", url)
         if answer.status is None:
             fix = "may this machine reach it (proxy, firewall)? Is HEAPLINE_HEAP__API_URL meant?"
-            return Result("heap", Level.FAIL, f"{url} does not answer: {answer.error}", fix)
+            yield Result("heap", Level.FAIL, f"{url} does not answer: {answer.error}", fix)
+            return
         level = Level.WARN if answer.status >= _SERVER_ERROR else Level.OK
-        return Result("heap", level, f"{url} answers (HTTP {answer.status})")
+        yield Result("heap", level, f"{url} answers (HTTP {answer.status})")
+        clock = judge_clock(answer.headers.get("date"), sent_at, self.clock.epoch_ms() / 1000)
+        if clock is not None:
+            yield clock
 
     def _state(self) -> Iterable[Result]:
         folder = self.settings.state.directory
