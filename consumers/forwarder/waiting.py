@@ -74,8 +74,11 @@ class Waiting:
         """Take ready records in order, up to a count, a size and each identity's limit.
 
         Records of identities without room are blocked on the way. The first record is taken
-        whatever its size.
+        whatever its size. While nobody has any room (a lane that has just started), nobody is
+        blocked: the line would only lose its order.
         """
+        if allowance <= 0:
+            return []
         ready, used = self.ready, budget.identity_used
         chosen: list[Record] = []
         here: dict[str, int] = {}
@@ -153,17 +156,19 @@ class Waiting:
         self._blocked_count += 1
 
     def unblock(self, identities: Iterable[str], allowance: int, budget: Budget) -> None:
-        """Let records of identities with room again go before the others."""
+        """Let records of identities with room again go before the others, the oldest first."""
+        freed: list[Record] = []
         for identity in identities:
             blocked = self._blocked.get(identity)
             if blocked is None:
                 continue
             room = max(0, allowance - budget.identity_used(identity))
-            freed = [blocked.popleft() for _ in range(min(room, len(blocked)))]
-            self.put_back(freed)
-            self._blocked_count -= len(freed)
+            freed += [blocked.popleft() for _ in range(min(room, len(blocked)))]
             if not blocked:
                 del self._blocked[identity]
+        self._blocked_count -= len(freed)
+        freed.sort(key=_age)
+        self.put_back(freed)
 
     def _release_blocked(self) -> None:
         self.put_back(chain.from_iterable(self._blocked.values()))
@@ -234,6 +239,10 @@ class Waiting:
         while over > 0 and self.ready and self.ready[-1].source is Source.EVENTS:
             over -= 1
             yield self.ready.pop(), DeferReason.OVER_LIMIT
+
+
+def _age(record: Record) -> tuple[float, int]:
+    return record.read_at, record.offset
 
 
 def _fits(records: list[Record], allowance: int, budget: Budget) -> bool:

@@ -75,6 +75,24 @@ def test_an_identity_over_its_limit_holds_nobody_up() -> None:
     assert not line
 
 
+def test_nobody_is_blocked_while_nobody_has_room() -> None:
+    """A lane that has just started keeps its line as it is."""
+    held = records(3)
+    line = waiting(*held)
+    assert take(line, allowance=0) == []
+    assert line.blocked == 0
+    assert take(line) == held
+
+
+def test_those_let_go_again_are_sent_oldest_first() -> None:
+    """Whatever their identities, so that no old record holds a checkpoint up."""
+    held = [record(user, read_at=float(at)) for at, user in enumerate("abcabc")]
+    line = waiting(*held)
+    assert take(line, allowance=2, a=2, b=2, c=2) == []
+    line.unblock(["c", "a", "b"], 2, budget(2))
+    assert list(line.ready) == held
+
+
 def test_a_part_without_room_for_its_identity_holds_nobody_up() -> None:
     """The next part that fits goes first."""
     blocked, free = Part(records(2, "hot"), None), Part(records(2, "cold"), None)
@@ -110,7 +128,7 @@ def test_old_records_leave_those_over_a_limit_first() -> None:
     deferred = record("hot", read_at=1.0, source=Source.DEFERRED)
     hot = record("hot", read_at=2.0)
     line = waiting(deferred, hot)
-    assert take(line, allowance=0) == []
+    assert take(line, allowance=4, hot=4) == []
     young, old = record("u1", read_at=9.0), record("u2", read_at=3.0)
     line.add(young)
     line.add(old)
@@ -135,7 +153,7 @@ def test_beyond_its_bound_the_newest_leave_those_over_a_limit_first() -> None:
     """The oldest keep their place."""
     hot, cold = records(3, "hot"), records(4)
     line = waiting(*hot)
-    assert take(line, allowance=0) == []
+    assert take(line, allowance=4, hot=4) == []
     for each in cold:
         line.add(each)
     assert list(line.take_overfull(3)) == [
@@ -150,7 +168,7 @@ def test_deferred_records_of_a_hot_identity_do_not_fill_the_lane() -> None:
     hot = records(5, "hot", source=Source.DEFERRED)
     own = record("hot")
     line = waiting(*hot, own)
-    assert take(line, allowance=0) == []
+    assert take(line, allowance=4, hot=4) == []
     assert line.take_overblocked(6) == []
     assert line.take_overblocked(4) == hot[3:]
     assert line.blocked == 4
