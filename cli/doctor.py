@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -32,8 +33,8 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
     if as_json:
         print_json({"results": [asdict(each) for each in results]})
     else:
-        for each in results:
-            _print(each)
+        for each, following in zip_longest(results, results[1:]):
+            _print(each, fix_follows=following is not None and following.fix == each.fix)
     if any(each.level is Level.FAIL for each in results):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -52,8 +53,8 @@ def _results() -> Sequence[Result]:
         examination.http.close()
 
 
-def _print(result: Result) -> None:
+def _print(result: Result, *, fix_follows: bool) -> None:
     level = typer.style(result.level.ljust(_WIDTH), fg=_COLOURS[result.level])
     typer.echo(f"{level}  {result.check:<12} {printable(result.detail)}")
-    if result.fix:
+    if result.fix and not fix_follows:
         typer.echo(f"{'':<{_WIDTH}}  {'':<12}   {printable(result.fix)}")

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.output import ExitCode, tell_error
+from cli.plain_text import reflowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,10 +74,18 @@ def load_command(mount: Mount) -> Any:  # noqa: ANN401 -- as above
     """Import a subcommand."""
     target = getattr(importlib.import_module(f"cli.{mount.name}"), mount.attribute)
     if isinstance(target, typer.Typer):
-        return typer.main.get_group(target)
+        return _with_flowing_help(typer.main.get_group(target))
     single = typer.Typer(add_completion=False)
     single.command(mount.name)(target)
-    return typer.main.get_command(single)
+    return _with_flowing_help(typer.main.get_command(single))
+
+
+def _with_flowing_help(command: Any) -> Any:  # noqa: ANN401 -- as above
+    """Let help break its lines where the terminal ends, not where the docstring did."""
+    command.help = reflowed(command.help or "")
+    for each in getattr(command, "commands", {}).values():
+        _with_flowing_help(each)
+    return command
 
 
 app = typer.Typer(

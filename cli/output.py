@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from enum import IntEnum
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.plain_text import columns, printable
@@ -47,9 +48,11 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Print what a check found, each with what to do about it."""
-    for finding in findings:
-        print(f"{finding.about}: {finding.problem}\n    {finding.fix}")
+    """Print what a check found and what to do about it; a fix for several in a row once."""
+    for fix, together in groupby(findings, key=lambda finding: finding.fix):
+        for finding in together:
+            print(f"{finding.about}: {finding.problem}")
+        print(f"    {fix}")
 
 
 def masked(secret: str | None) -> str | None:

@@ -24,3 +24,8 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         cells = zip(row, widths, strict=True)
         yield "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
+
+
+def reflowed(text: str) -> str:
+    """Join the lines of each paragraph, so that a terminal of any width can break them anew."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))

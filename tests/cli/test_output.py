@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import masked, print_table, without_credentials
+from cli.output import masked, print_findings, print_table, without_credentials
+from cli.plain_text import reflowed
+from operations.findings import Finding
 
 if TYPE_CHECKING:
     import pytest
@@ -38,3 +40,21 @@ def test_tables_align_and_cannot_steer_the_terminal(capsys: pytest.CaptureFixtur
         "a\\x1b[31m  1",
         "bb",
     ]
+
+
+def test_one_fix_for_several_findings_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the same command mends what follows, too."""
+    missing = [Finding(topic, "does not exist", "run this") for topic in ("a", "b")]
+    print_findings([*missing, Finding("c", "has too few", "think")])
+    assert capsys.readouterr().out.splitlines() == [
+        "a: does not exist",
+        "b: does not exist",
+        "    run this",
+        "c: has too few",
+        "    think",
+    ]
+
+
+def test_help_breaks_its_lines_where_the_terminal_ends() -> None:
+    """Paragraphs stay, the docstring's own line ends do not."""
+    assert reflowed("One\n    two.\n\n    Three\n    four.\n") == "One two.\n\nThree four."
