@@ -170,6 +170,8 @@ class FakeProducer:
         failing = self._brokers.next_failure("commit_transaction")
         if not self._is_committed:
             self._expect(is_open=True)
+        elif failing is not None and failing.error.txn_requires_abort():
+            failing = None  # brokers never ask to abort what they have committed
         if failing is None or failing.applied:
             self._commit()
         self._fail(failing)
