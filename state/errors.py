@@ -2,7 +2,7 @@
 
 ::
 
-    MustStop       StoreCorrupt · DiskFull
+    MustStop       StoreCorrupt · StoreOutOfStep · DiskFull
     CallerMistake  StoreLocked · StoreTooNew · StateUnwritable · StoreMissing
 """
 
@@ -46,6 +46,21 @@ class StoreCorrupt(MustStop):
         super().__init__(
             f"{path} is damaged ({found}). Nothing was changed. Bring a backup back, or rebuild "
             "it from the topic with `heapline state rebuild`; only a backup brings history back."
+        )
+        self.path = path
+
+
+class StoreOutOfStep(MustStop):
+    """The index took changes for effective that change nothing in the store; none was applied.
+
+    Attributes:
+        path: the store.
+    """
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"{path} and the index do not agree ({found}). Nothing was changed. Start again: the "
+            "index is then built anew from the store. `heapline state verify` tells if that helped."
         )
         self.path = path
 

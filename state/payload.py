@@ -187,7 +187,7 @@ class KnownUsers:
 
     Attributes:
         workspace: codes (uint32).
-        user_id: as text (object); the empty text where somebody was erased.
+        user_id: as text (object).
     """
 
     workspace: NDArray[np.uint32]
@@ -207,3 +207,18 @@ class KnownMemberships:
     segment: NDArray[np.uint32]
     user: NDArray[np.uint32]
     entered_at_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSegments:
+    """All segments, in the order of their codes.
+
+    Attributes:
+        workspace: codes (uint32).
+        segment_id: as text.
+        facts: what their latest rows told; None for a segment without one yet.
+    """
+
+    workspace: NDArray[np.uint32]
+    segment_id: list[str]
+    facts: list[SegmentFacts | None]
