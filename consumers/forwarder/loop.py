@@ -86,6 +86,8 @@ class ForwarderLoop:
         self._metrics_at = 0.0
         self._started_ms = 0
         self._full = False
+        self._deadline: Deadline | None = None
+        """Once a stop was asked for: until when everything must be over."""
         dispatcher.placement.partition_count = source.partition_count
 
     def run(self, *, until_caught_up: bool = False) -> Totals:
@@ -108,10 +110,20 @@ class ForwarderLoop:
         except BaseException:
             self._source.abandon()
             raise
-        self._source.close()
-        self._sender.close()
+        self._end()
         self.totals.seconds = self._clock.monotonic() - started
         return self.totals
+
+    def _end(self) -> None:
+        """Finish what is in flight and write it down while still a member, then leave.
+
+        librdkafka sends no heartbeats from within `close`: a wait in there that outlasts the
+        session loses the partitions, and with them the last checkpoint.
+        """
+        self._deadline = Deadline(self._clock, self._settings.shutdown_seconds)
+        self._finish(tuple(self._dispatcher.trackers), self._deadline)
+        self._source.close()
+        self._sender.close()
 
     def _turn(self) -> None:
         now = self._now()
@@ -254,14 +266,18 @@ class ForwarderLoop:
 
     def revoked(self, partitions: Collection[Partition]) -> None:
         """Finish what is in flight for these partitions, write it down, give them up."""
-        deadline = Deadline(self._clock, self._settings.shutdown_seconds)
-        answers = Deadline(self._clock, self._settings.shutdown_seconds * _ANSWERS_SHARE)
+        self._finish(
+            partitions, self._deadline or Deadline(self._clock, self._settings.shutdown_seconds)
+        )
+        self._drop(partitions)
+
+    def _finish(self, partitions: Collection[Partition], deadline: Deadline) -> None:
         dispatcher = self._dispatcher
         dispatcher.stop_sending(partitions)
-        while dispatcher.sending_for(partitions) and not answers.passed():
-            self._take_answers(wait_seconds=min(0.1, answers.left() or 0.001))
+        kept_back = self._settings.shutdown_seconds * (1 - _ANSWERS_SHARE)
+        while dispatcher.sending_for(partitions) and deadline.left() > kept_back:
+            self._take_answers(wait_seconds=min(0.1, deadline.left() - kept_back))
         self._last_checkpoint(deadline)
-        self._drop(partitions)
 
     def lost(self, partitions: Collection[Partition]) -> None:
         """See `Owner.lost`."""

@@ -62,12 +62,16 @@ class UnknownSchemas:
         return sum(len(question.records) for question in self._questions.values())
 
     def hold_back(self, record: Record, now: float) -> bool:
-        """Keep the record if its schema is not known; False when it can be decided at once."""
+        """Keep the record if its schema is not known; False when it can be decided at once.
+
+        Once the schema is known, records are kept on until `resolved` has given those before them:
+        they must not overtake, or the first records of a backlog would be settled last.
+        """
         try:
             schema_id = schema_id_of(record.value)
         except Undeliverable:
             return False
-        if self._decoder.knows(schema_id):
+        if schema_id not in self._questions and self._decoder.knows(schema_id):
             return False
         question = self._questions.setdefault(schema_id, _Question(now, now))
         question.records.append(record)
