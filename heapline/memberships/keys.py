@@ -126,7 +126,10 @@ def _crc_table(distance: int) -> NDArray[np.uint32]:
     Where `distance` is 1 the second byte lies behind the end and adds nothing.
     """
     table = np.zeros(1 << 16, np.uint32)
-    for bit in range(8 * min(2, distance)):
+    for bit in range(16):
+        if bit // 8 >= distance:
+            table[1 << bit : 2 << bit] = table[: 1 << bit]
+            continue
         alone = bytearray(distance)
         alone[bit // 8] = 1 << (bit % 8)
         adds = zlib.crc32(alone) ^ zlib.crc32(bytes(distance))
