@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.index_option import index_folder
 from heapline.clock import SystemClock
 from heapline.errors import InvalidSetting
 from heapline.events import AsyncEventPublisher, Patience
@@ -17,6 +18,8 @@ from producers.page_log import KafkaPageLog
 from producers.segment_intake import SegmentIntake, Trust
 from web.app import PARTS, EventsPart, WebhookPart, create_app
 from web.health import Check, KafkaCheck, Readiness
+from web.lookups import LookupsPart
+from web.open_index import OpenIndex
 from web.opening import Opening
 from web.server import address_of, listen, run
 
@@ -40,22 +43,24 @@ def serve(
         typer.Option(min=0, max=65535, help="0 takes a free one. Default: $HEAPLINE_WEB__PORT."),
     ] = None,
     only: Annotated[
-        str, typer.Option(metavar="PARTS", help=f"What to serve, of: {', '.join(PARTS)}.")
-    ] = ",".join(PARTS),
+        str | None,
+        typer.Option(metavar="PARTS", help=f"What to serve, of: {', '.join(PARTS)}. Default: all."),
+    ] = None,
 ) -> None:
-    """Serve POST /heap/webhook, POST /v1/events, /healthz, /readyz and /metrics over HTTP.
+    """Serve Heap's webhook, events, lookups, /healthz, /readyz and /metrics over HTTP.
 
-    Heap's webhook is served once HEAPLINE_HEAP__WEBHOOK_SECRETS are set.
+    Heap's webhook is served once HEAPLINE_HEAP__WEBHOOK_SECRETS are set. Lookups read the index
+    that `heapline materialize` keeps in HEAPLINE_STATE__DIRECTORY on this machine.
 
     Answers to this machine only, until HEAPLINE_WEB__API_TOKENS are set. SIGTERM or Ctrl-C: takes
     no more requests, answers those it has, hands the brokers what is queued, and ends.
     """
     settings = load_settings()
-    parts = possible(parts_of(only), settings)
+    parts = possible(PARTS if only is None else parts_of(only), settings)
     web = _with_options(settings.web, host, port)
     with listen(web) as listening:
         print(f"heapline serves {', '.join(parts)} on {address_of(listening)}", flush=True)
-        app = application(settings, web, parts)
+        app = application(settings, web, parts, needs_index=only is not None)
         run(app, listening, on_stopping=lambda: print("stopping", flush=True))
 
 
@@ -89,16 +94,31 @@ def possible(parts: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
     return tuple(each for each in parts if each != "webhook")
 
 
-def application(settings: Settings, web: WebSettings, parts: tuple[str, ...]) -> FastAPI:
-    """Put the application together for a real Kafka and registry; neither is asked yet."""
-    checks: dict[str, Check] = {"kafka": KafkaCheck(settings.kafka, Names(settings.kafka.prefix))}
+def application(
+    settings: Settings, web: WebSettings, parts: tuple[str, ...], *, needs_index: bool = False
+) -> FastAPI:
+    """Put the application together for a real Kafka and registry; neither is asked yet.
+
+    Args:
+        settings: of all that stands behind it.
+        web: of the server itself.
+        parts: what to serve.
+        needs_index: whether the server is not ready without an index of memberships. Where one
+            was there before, it never is.
+    """
+    checks: dict[str, Check] = {}
+    if parts != ("lookups",):
+        checks["kafka"] = KafkaCheck(settings.kafka, Names(settings.kafka.prefix))
     events = _events(settings) if "events" in parts else None
     webhook = _webhook(settings) if "webhook" in parts else None
     if events is not None:
         checks["events"] = events.opening
     if webhook is not None:
         checks["webhook"] = webhook.opening
-    return create_app(web, Readiness(checks), events, webhook)
+    lookups = _lookups(settings) if "lookups" in parts else None
+    if lookups is not None and (needs_index or index_folder(settings).exists()):
+        checks["index"] = lookups.index
+    return create_app(web, Readiness(checks), events, webhook, lookups)
 
 
 def _events(settings: Settings) -> EventsPart:
@@ -115,6 +135,10 @@ def _webhook(settings: Settings) -> WebhookPart:
         SystemClock(),
     )
     return WebhookPart(intake, Opening(intake))
+
+
+def _lookups(settings: Settings) -> LookupsPart:
+    return LookupsPart(OpenIndex(index_folder(settings)))
 
 
 def _publisher(settings: Settings) -> AsyncEventPublisher:

@@ -161,6 +161,18 @@ class WebSettings(_Section):
     max_body_bytes: int = Field(
         16 * 1024 * 1024, gt=0, description="Larger requests are refused while streaming."
     )
+    max_pairs_per_check: int = Field(
+        10_000, gt=0, description="In one memberships:check; it is answered as a whole."
+    )
+    max_users_per_evaluation: int = Field(
+        10_000, gt=0, description="In one audiences:evaluate; it is answered as a whole."
+    )
+    max_members_per_page: int = Field(
+        10_000, gt=0, description="In one page of a segment's members; 1,000 unless asked for."
+    )
+    at_least_wait_seconds: float = Field(
+        2.0, ge=0, description="How long a lookup waits for what Heapline-At-Least names."
+    )
 
 
 class LimitSettings(_Section):

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 import heapline
 from web.events import Publisher, events_router
 from web.health import Readiness, health_router
+from web.lookups import Lookups, LookupsPart
 from web.problems import ProblemDetails, answer_with_problems
 from web.tokens import BEARER, MayAsk, Tokens
 from web.webhook import webhook_router
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from producers.segment_intake import SegmentIntake
     from web.opening import Opening
 
-PARTS: Final = ("webhook", "events")
+PARTS: Final = ("webhook", "events", "lookups")
 """What `heapline serve --only` may name."""
 
 
@@ -48,6 +49,7 @@ def create_app(
     readiness: Readiness,
     events: EventsPart | None = None,
     webhook: WebhookPart | None = None,
+    lookups: LookupsPart | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -56,14 +58,16 @@ def create_app(
         readiness: what `/readyz` asks.
         events: without it there is no event API.
         webhook: without it Heap's calls are not taken.
+        lookups: without it nobody can ask who is in a segment.
     """
+    runs = [part.opening.running for part in (events, webhook) if part is not None]
+    runs += [lookups.index.running] if lookups is not None else []
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as running:
-            for part in (events, webhook):
-                if part is not None:
-                    await running.enter_async_context(part.opening.running())
+            for run in runs:
+                await running.enter_async_context(run())
             yield
 
     app = FastAPI(
@@ -77,6 +81,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.tokens = Tokens(settings.api_tokens)
+    if lookups is not None:
+        app.add_middleware(Lookups, index=lookups.index, settings=settings)
     answer_with_problems(app)
     app.include_router(health_router(readiness))
     if events is not None:

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -153,12 +155,22 @@ def _bearer(request: Request) -> str:
 
 def _check_host(request: Request) -> None:
     """Refuse names other than loopback's: DNS may point somebody's site at this machine."""
-    if not is_loopback(request.url.hostname or ""):
+    host = request.headers.get("host")
+    if not (_names_loopback(host) if host else is_loopback(request.url.hostname or "")):
         raise Problem(
             421,
             "foreign-host",
             "without HEAPLINE_WEB__API_TOKENS this server answers to localhost only",
         )
+
+
+@lru_cache(maxsize=64)
+def _names_loopback(host: str) -> bool:
+    """Tell of a `Host` header, with or without a port; the same few are asked again and again."""
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -106,3 +106,9 @@ SEGMENT_CHANGES: Final = Counter(
     ["kind"],
     registry=REGISTRY,
 )
+LOOKUPS: Final = Counter(
+    "heapline_lookups",
+    "Lookups over HTTP, by question and result: answered, unchanged, or why refused.",
+    ["question", "result"],
+    registry=REGISTRY,
+)

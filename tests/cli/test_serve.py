@@ -45,7 +45,7 @@ def served(
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith("heapline serves events on http://127.0.0.1:"), line
+            assert line.startswith("heapline serves events, lookups on http://127.0.0.1:"), line
             yield line.split()[-1], process
         finally:
             process.kill()
@@ -68,7 +68,7 @@ def test_parts() -> None:
     assert parts_of(" events, events,") == ("events",)
 
 
-@pytest.mark.parametrize("text", ["", ",", "console", "events,lookups"])
+@pytest.mark.parametrize("text", ["", ",", "nothing", "events,nothing"])
 def test_unknown_parts_are_refused(text: str) -> None:
     """The message lists what there is."""
     with pytest.raises(typer.BadParameter, match="there is: webhook, events"):

@@ -14,12 +14,14 @@ from heapline.events import AsyncEventPublisher, Patience
 from heapline.events.outbox import Outbox
 from heapline.settings import ApiToken, WebSettings
 from tests.fakes.record_producer import FakeEventSchema, FakeRecordProducer
+from tests.web.lookup_site import LookupSite
 from web.app import EventsPart, create_app
 from web.health import Readiness
 from web.opening import Opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PATIENCE = Patience(check_seconds=0.1, queue_seconds=0.2, flush_seconds=0.5, delivery_seconds=0.5)
 
@@ -126,4 +128,30 @@ def small() -> Iterator[Site]:
     """A site that takes 1,000 bytes in one request."""
     made = Site(max_body_bytes=1_000).start()
     yield made
+    made.stop()
+
+
+@pytest.fixture
+def lookups(tmp_path: Path) -> Iterator[LookupSite]:
+    """The lookup API without tokens, over an index of two workspaces."""
+    made = LookupSite(tmp_path / "index", at_least_wait_seconds=0.3)
+    made.publish(1)
+    yield made.start()
+    made.stop()
+
+
+@pytest.fixture
+def guarded_lookups(tmp_path: Path) -> Iterator[LookupSite]:
+    """The same with one token of each role, and one limited to a workspace."""
+    made = LookupSite(
+        tmp_path / "index",
+        api_tokens=[
+            ApiToken(name="shop", token="publish-token-0001", role="publish"),
+            ApiToken(name="target", token="reading-token-0001", role="read"),
+            ApiToken(name="ops", token="operate-token-0001", role="operate"),
+            ApiToken(name="acme", token="limited-token-0001", role="read", workspaces=["acme"]),
+        ],
+    )
+    made.publish(1)
+    yield made.start()
     made.stop()
