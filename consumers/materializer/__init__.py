@@ -1,0 +1,1 @@
+"""From the compacted topics to this node's store and index."""
