@@ -15,7 +15,8 @@ from state.errors import StoreOutOfStep
 from state.payload import NO_SYNC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -56,14 +57,6 @@ class NextCodes:
             segments=self.segments + len(payload.new_segments),
         )
 
-    def with_syncs(self, syncs: int) -> NextCodes:
-        """Give them with another number of syncs."""
-        return replace(self, syncs=syncs)
-
-    def with_moments(self, moments: int) -> NextCodes:
-        """Give them with another number of moments."""
-        return replace(self, moments=moments)
-
 
 def add_codes(database: Database, payload: Payload, codes: NextCodes) -> None:
     """Write down the workspaces, users and segments that get the next codes."""
@@ -84,34 +77,38 @@ def add_codes(database: Database, payload: Payload, codes: NextCodes) -> None:
 
 
 def sync_codes(
-    database: Database, sync_ids: Sequence[str], first: int
-) -> tuple[NDArray[np.int32], int]:
-    """Give the codes of syncs, new ones where they have none yet, and the next code after them."""
-    if not sync_ids:
-        return np.empty(0, np.int32), first
-    asked = {"sync_id": _texts(list(dict.fromkeys(sync_ids)))}
-    known: dict[str, int] = dict(
-        database.run(
-            "SELECT sync_id, code FROM stored.sync SEMI JOIN asked USING (sync_id)", asked=asked
-        ).rows
-    )
-    new = [each for each in dict.fromkeys(sync_ids) if each not in known]
+    database: Database, sync_ids: Iterable[str], known: Mapping[str, int], first: int
+) -> dict[str, int]:
+    """Give the codes of syncs; those the file does not know get the next ones.
+
+    Args:
+        database: the store, in a transaction.
+        sync_ids: whose; may repeat.
+        known: codes remembered, to save asking.
+        first: the next sync's code.
+    """
+    wanted = dict.fromkeys(sync_ids)
+    codes = {each: known[each] for each in wanted if each in known}
+    missing = [each for each in wanted if each not in codes]
+    if missing:
+        sql = "SELECT sync_id, code FROM stored.sync SEMI JOIN asked USING (sync_id)"
+        codes |= dict(database.run(sql, asked={"sync_id": _texts(missing)}).rows)
+    new = [each for each in missing if each not in codes]
     if new:
         added = {"code": _codes(first, len(new)).astype(np.int32), "sync_id": _texts(new)}
         database.run("INSERT INTO stored.sync SELECT * FROM added", added=added)
-        known |= {sync_id: first + place for place, sync_id in enumerate(new)}
-    return np.array([known[each] for each in sync_ids], np.int32), first + len(new)
+    return codes | {sync_id: first + place for place, sync_id in enumerate(new)}
 
 
 def add_moments(
-    database: Database, changes: Changes, syncs: NDArray[np.int32], first: int, version: int
+    database: Database, changes: Changes, syncs: Mapping[str, int], first: int, version: int
 ) -> tuple[NDArray[np.uint32], int]:
     """Write down when and by which sync changes happened.
 
     Args:
         database: the store.
         changes: in order; those of one page stand together and share a moment.
-        syncs: codes of `changes.sync_id`.
+        syncs: codes of at least the syncs it names.
         first: the next moment's code.
         version: the store's, once the payload is applied.
 
@@ -122,11 +119,11 @@ def add_moments(
     is_first[1:] = np.diff(changes.at_ms) != 0
     is_first[1:] |= np.diff(changes.sync) != 0
     starts = np.flatnonzero(is_first)
-    named = np.append(syncs, np.int32(NO_SYNC))[changes.sync[starts]]
+    named = np.array([*map(syncs.__getitem__, changes.sync_id), NO_SYNC], np.int32)
     moments: dict[str, NDArray[Any]] = {
         "code": _codes(first, starts.size),
         "at_ms": changes.at_ms[starts],
-        "sync": named.astype(np.int32),
+        "sync": named[changes.sync[starts]],
     }
     database.run(
         f"INSERT INTO stored.moment SELECT code, at_ms, nullif(sync, {NO_SYNC}), ?, ? FROM moments",
@@ -202,21 +199,38 @@ def add_outcomes(database: Database, outcomes: Sequence[OutcomeFacts]) -> None:
     )
 
 
-def move_positions(database: Database, positions: Mapping[tuple[str, int], int]) -> None:
-    """Write down from where topics are to be read on."""
-    if not positions:
-        return
-    moved = {
+def move_positions(
+    database: Database,
+    positions: Mapping[tuple[str, int], int],
+    known: AbstractSet[tuple[str, int]],
+) -> None:
+    """Write down from where topics are to be read on.
+
+    Args:
+        database: the store, in a transaction.
+        positions: of any partitions.
+        known: the partitions that have a position already.
+    """
+    old = {each: offset for each, offset in positions.items() if each in known}
+    new = {each: offset for each, offset in positions.items() if each not in known}
+    if old:
+        database.run(
+            "UPDATE stored.position AS p SET next_offset = moved.next_offset FROM moved"
+            " WHERE p.topic = moved.topic AND p.partition = moved.partition",
+            moved=_position_columns(old),
+        )
+    if new:
+        database.run(
+            "INSERT INTO stored.position SELECT * FROM moved", moved=_position_columns(new)
+        )
+
+
+def _position_columns(positions: Mapping[tuple[str, int], int]) -> dict[str, NDArray[Any]]:
+    return {
         "topic": _texts([topic for topic, _ in positions]),
         "partition": np.array([partition for _, partition in positions], np.int32),
         "next_offset": np.array(list(positions.values()), np.int64),
     }
-    database.run(
-        "DELETE FROM stored.position AS p USING moved"
-        " WHERE p.topic = moved.topic AND p.partition = moved.partition",
-        moved=moved,
-    )
-    database.run("INSERT INTO stored.position SELECT * FROM moved", moved=moved)
 
 
 def _codes(first: int, count: int) -> NDArray[np.uint32]:

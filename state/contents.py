@@ -42,6 +42,12 @@ def read_origin(database: Database) -> Origin:
     return Origin(facts[0], topics, facts[1], facts[2])
 
 
+def read_positions(database: Database) -> dict[tuple[str, int], int]:
+    """Read for each topic and partition the offset to go on at."""
+    rows = database.run("SELECT topic, partition, next_offset FROM stored.position").rows
+    return {(topic, partition): offset for topic, partition, offset in rows}
+
+
 def read_users(database: Database) -> KnownUsers:
     """Read all users, in the order of their codes."""
     columns = database.columns("SELECT workspace, user_id FROM stored.person ORDER BY code")

@@ -6,7 +6,8 @@ nothing. What it knows comes from Kafka and could be read again; only the histor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -19,19 +20,34 @@ from state.applying import (
     move_positions,
     sync_codes,
 )
-from state.contents import Origin, read_memberships, read_origin, read_segments, read_users
+from state.contents import (
+    Origin,
+    read_memberships,
+    read_origin,
+    read_positions,
+    read_segments,
+    read_users,
+)
 from state.database import Database, Engine
 from state.errors import StoreCorrupt
 from state.folder import WriterLock
 from state.migrations import migrate
-from state.segment_rows import write_segment_rows
+from state.segment_rows import (
+    changed_syncs,
+    read_segment_rows,
+    with_syncs_of,
+    write_segment_rows,
+)
 from state.views import make_views
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from state.folder import StateFolder
-    from state.payload import KnownMemberships, KnownSegments, KnownUsers, Payload
+    from state.payload import KnownMemberships, KnownSegments, KnownUsers, Payload, SegmentFacts
+
+
+_SYNCS_REMEMBERED: Final = 10_000
 
 
 class Store:
@@ -85,6 +101,9 @@ class Store:
         make_views(self.database)
         self.codes = NextCodes.of(self.database)
         self._segments = _segment_codes(self.database)
+        self._rows = read_segment_rows(self.database)
+        self._positions = read_positions(self.database)
+        self._syncs: dict[str, int] = {}
         self.version: int = self.database.one("SELECT version FROM stored.fact")[0]
 
     def apply(self, payload: Payload) -> int:
@@ -101,31 +120,47 @@ class Store:
         codes = self.codes.after(payload)
         _check_codes(payload, codes)
         segments = self._segments | _new_segment_codes(self, payload)
+        rows = _rows_by_code(payload, segments)
         with self.database.transaction():
             add_codes(self.database, payload, self.codes)
-            codes = self._apply_changes(payload, codes)
-            next_sync = write_segment_rows(self.database, payload.segments, segments, codes.syncs)
+            syncs = self._sync_codes(payload, rows)
+            next_moment = self._apply_changes(payload, syncs)
+            write_segment_rows(self.database, rows, self._rows, syncs)
             add_outcomes(self.database, payload.outcomes)
-            move_positions(self.database, payload.positions)
+            move_positions(self.database, payload.positions, self._positions.keys())
             self.database.run(
                 "UPDATE stored.fact SET version = ?, applied_at_ms = ?",
                 [self.version + 1, payload.now_ms],
             )
-        self.codes = codes.with_syncs(next_sync)
+        next_sync = (
+            max(codes.syncs, *(code + 1 for code in syncs.values())) if syncs else codes.syncs
+        )
+        self.codes = replace(codes, syncs=next_sync, moments=next_moment)
         self._segments = segments
+        self._rows |= {code: with_syncs_of(row, self._rows.get(code)) for code, row in rows.items()}
+        self._positions |= payload.positions
+        self._syncs = syncs if len(self._syncs) > _SYNCS_REMEMBERED else self._syncs | syncs
         self.version += 1
         return self.version
 
-    def _apply_changes(self, payload: Payload, codes: NextCodes) -> NextCodes:
+    def _sync_codes(self, payload: Payload, rows: dict[int, SegmentFacts]) -> dict[str, int]:
+        named = [
+            each.sync_id
+            for code, row in rows.items()
+            for each in changed_syncs(row, self._rows.get(code))
+        ]
+        wanted = [*payload.changes.sync_id, *named]
+        return sync_codes(self.database, wanted, self._syncs, self.codes.syncs)
+
+    def _apply_changes(self, payload: Payload, syncs: dict[str, int]) -> int:
         changes = payload.changes
         if not len(changes):
-            return codes
-        syncs, next_sync = sync_codes(self.database, changes.sync_id, codes.syncs)
-        moment, next_moment = add_moments(
-            self.database, changes, syncs, codes.moments, self.version + 1
+            return self.codes.moments
+        moment, following = add_moments(
+            self.database, changes, syncs, self.codes.moments, self.version + 1
         )
         apply_changes(self.database, changes, moment)
-        return codes.with_syncs(next_sync).with_moments(next_moment)
+        return following
 
     def checkpoint(self) -> None:
         """Fold the log into the file; call it between payloads, not while the file is copied."""
@@ -133,8 +168,7 @@ class Store:
 
     def positions(self) -> dict[tuple[str, int], int]:
         """Give for each topic and partition read the offset to go on at."""
-        rows = self.database.run("SELECT topic, partition, next_offset FROM stored.position").rows
-        return {(topic, partition): offset for topic, partition, offset in rows}
+        return dict(self._positions)
 
     def origin(self) -> Origin:
         """Tell which cluster and topics the store was filled from, and when it last was."""
@@ -175,6 +209,18 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _rows_by_code(
+    payload: Payload, segments: dict[tuple[str, str], int]
+) -> dict[int, SegmentFacts]:
+    rows = {(row.workspace, row.segment_id): row for row in payload.segments}
+    unknown = [
+        segment_id for workspace, segment_id in rows if (workspace, segment_id) not in segments
+    ]
+    if unknown:
+        raise ValueError(f"the segment row of {unknown[0]!r} needs a code first")
+    return {segments[name]: row for name, row in rows.items()}
 
 
 def _segment_codes(database: Database) -> dict[tuple[str, str], int]:
