@@ -10,6 +10,7 @@ from heapline.memberships import MembershipReader, UnknownWorkspace
 from heapline.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from heapline.memberships import Memberships
@@ -59,6 +60,22 @@ def open_index(workspace: str | None) -> Asked:
     if named not in known:
         raise UnknownWorkspace(named)
     return Asked(view, named)
+
+
+def user_ids(users: Iterable[str]) -> list[str]:
+    """Give ids as typed.
+
+    Raises:
+        typer.BadParameter: one is not UTF-8, so no user can have it.
+    """
+    ids = list(users)
+    if any(map(_is_broken, ids)):
+        raise typer.BadParameter("an id is not UTF-8", param_hint="USER")
+    return ids
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _only(known: list[str]) -> str:

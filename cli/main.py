@@ -48,6 +48,9 @@ MOUNTS: Final = (
     Mount("serve", "Take events over HTTP.", "serve", is_service=True),
     Mount("forward", "Deliver events to Heap.", "forward", is_service=True),
     Mount("run", "Take events over HTTP and deliver them, in one process.", "run", is_service=True),
+    Mount("segments", "List Heap's segments: size, status and age.", "segments"),
+    Mount("lookup", "Tell which Heap segments a user is in.", "lookup"),
+    Mount("audience", "Ask who is in an audience: evaluate, list, count."),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
 )
