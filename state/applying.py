@@ -166,10 +166,13 @@ def apply_changes(database: Database, changes: Changes, moment: NDArray[np.uint3
 def _remove(database: Database, changes: Changes, rows: NDArray[np.int64]) -> None:
     if not rows.size:
         return
+    gone = _pairs(changes, rows)
+    # Naming the segments, too, lets DuckDB pass over the parts of the table that hold others.
+    named = ", ".join(map(str, np.unique(gone["segment"]).tolist()))
     removed = database.run(
-        "DELETE FROM stored.membership AS m USING gone"
-        " WHERE m.segment = gone.segment AND m.person = gone.person",
-        gone=_pairs(changes, rows),
+        "DELETE FROM stored.membership AS m USING gone WHERE m.segment = gone.segment"
+        f" AND m.person = gone.person AND m.segment IN ({named})",
+        gone=gone,
     ).value
     if removed != rows.size:
         found = f"{rows.size:,} memberships end and {removed:,} of them are there"

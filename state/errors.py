@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FULL: Final = ("no space left", "file too large", "disk quota", "out of disk")
 _DENIED: Final = ("permission denied", "read-only file system", "operation not permitted")
 _LOCKED: Final = ("could not set lock", "conflicting lock", "unique file handle conflict")
+_MISSING: Final = ("database does not exist",)
 _NEWER: Final = ("version number", "newer version", "storage version")
 _CORRUPT: Final = (
     "corrupt",
@@ -164,6 +165,7 @@ def _translated(path: Path, error: Exception) -> Exception | None:
         (_FULL, DiskFull(path, said)),
         (_DENIED, StateUnwritable(path, said)),
         (_LOCKED, StoreLocked(path, None)),
+        (_MISSING, StoreMissing(path)),
         (_NEWER, StoreTooNew(path, said)),
         (_CORRUPT, StoreCorrupt(path, said)),
     )

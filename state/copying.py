@@ -1,0 +1,75 @@
+"""Copies files when asked over standard input; a program of its own, run by `state.replicas`.
+
+A process of its own, because a process that closes any descriptor of the live DuckDB file loses
+DuckDB's lock on it (fcntl(2), POSIX record locks): the writer must never open it a second time.
+
+Each line is a JSON object `{"source": path, "targets": [path, …]}`; each is answered by a line: an empty one, or what went wrong. The first target is a copy, the others are further
+names of the same bytes; each appears complete, by rename.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import IO, Final
+
+MODE: Final = 0o440
+"""Readers only: what opens a replica for writing is refused, unless it is root's."""
+
+
+def copy(source: Path, targets: list[Path], asked_by: int) -> None:
+    """Copy a file; under each target stands the old file or all of the new one, never a part.
+
+    Args:
+        source: the store's file.
+        targets: paths in one file system.
+        asked_by: the writer. If it is gone by the end, its successor may have been changing the
+            file meanwhile, and the copy is thrown away.
+
+    Raises:
+        OSError: it did not work; targets not reached yet are as before.
+    """
+    first, *others = targets
+    partial = _partial(first)
+    partial.unlink(missing_ok=True)
+    with source.open("rb") as taken, partial.open("wb") as given:
+        shutil.copyfileobj(taken, given, 1 << 20)
+        given.flush()
+        os.fsync(given.fileno())
+    partial.chmod(MODE)
+    if os.getppid() != asked_by:
+        partial.unlink()
+        raise ProcessLookupError("the writer is gone")
+    partial.replace(first)
+    for other in others:
+        partial = _partial(other)
+        partial.unlink(missing_ok=True)
+        os.link(first, partial)
+        # A log that somebody's writing session left behind belongs to the file that goes now.
+        other.with_name(other.name + ".wal").unlink(missing_ok=True)
+        partial.replace(other)
+
+
+def serve(asked: IO[str], answers: IO[str]) -> None:
+    """Do what each line asks, until there are no more."""
+    asked_by = os.getppid()
+    for line in asked:
+        job = json.loads(line)
+        try:
+            copy(Path(job["source"]), [Path(each) for each in job["targets"]], asked_by)
+            problem = ""
+        except OSError as error:
+            problem = str(error).replace("\n", " ")
+        answers.write(problem + "\n")
+        answers.flush()
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, sys.stdout)
