@@ -3,8 +3,9 @@
 A process of its own, because a process that closes any descriptor of the live DuckDB file loses
 DuckDB's lock on it (fcntl(2), POSIX record locks): the writer must never open it a second time.
 
-Each line is a JSON object `{"source": path, "targets": [path, …]}`; each is answered by a line: an empty one, or what went wrong. The first target is a copy, the others are further
-names of the same bytes; each appears complete, by rename.
+Each line is a JSON object `{"source": path, "targets": [path, …]}`; each is answered by a line: an
+empty one, or what went wrong. The first target is a copy, the others are further names of the same
+bytes; each appears complete, by rename.
 """
 
 from __future__ import annotations

@@ -97,9 +97,12 @@ class Database:
         self._refuse_truncated()
 
     def _refuse_truncated(self) -> None:
-        """DuckDB opens a file that lacks its end and fails at the first read of what is missing."""
+        """DuckDB opens a file that lacks its end and fails at the first read of what is missing.
+
+        Blocks that are free may be missing: a checkpoint cuts them off after it has counted them.
+        """
         found = self._connection.execute(
-            "SELECT block_size, total_blocks FROM pragma_database_size()"
+            "SELECT block_size, used_blocks FROM pragma_database_size()"
             " WHERE database_name = 'heapline'"
         ).fetchall()
         block_bytes, blocks = found[0]

@@ -111,7 +111,7 @@ def test_readers_never_fail_while_replicas_are_replaced(folder: StateFolder, sto
             assert replicas.finished(_PATIENCE)
         done.set()
         reader.join()
-    assert not failed
+    assert not failed, failed[0].__cause__ or str(failed[0])
     assert seen == sorted(seen)
 
 
