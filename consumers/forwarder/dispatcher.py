@@ -217,6 +217,10 @@ class Dispatcher:
         key = self._desk(workspace).lane
         return self.lanes.get(key) if key is not None else None
 
+    def holds(self, workspace: str) -> bool:
+        """Whether a person wants a workspace's events to wait."""
+        return self._desk(workspace).holds
+
     def connections_changed(self, workspaces: Iterable[str], now: Now) -> None:
         """Judge what waits for these workspaces anew, by their connections as they are now."""
         changed = set(workspaces)

@@ -124,6 +124,12 @@ class Lane:
         """Whether a paused lane has nothing to probe with, though it is time."""
         return self.pause is not None and now >= self.probe_at and self.idle
 
+    def next_try(self, now: float) -> float | None:
+        """Give when a paused or backing-off lane sends again; None where it need not wait."""
+        if self.open(now):
+            return None
+        return self._closed_until if self.pause is None else self.probe_at
+
     # --- sending --------------------------------------------------------------------------------
 
     def plan(self, now: float, request_id: int) -> Request | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from consumers.forwarder.kafka_source import Batch, KafkaSource
     from consumers.forwarder.lane import Request
     from consumers.forwarder.offsets import OffsetTracker
+    from consumers.forwarder.reporting import Reporter
     from consumers.forwarder.sender import Sender
     from consumers.forwarder.transaction import CheckpointWriter
     from consumers.forwarder.unknown_schemas import UnknownSchemas
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS: Final = 0.05
 _BUSY_SECONDS: Final = 0.005
-_METRICS_EVERY_SECONDS: Final = 1.0
 _RESUME_SHARE: Final = 0.75
 _WRITTEN_AT_ONCE: Final = 20_000
 """Records one checkpoint writes to other topics; the rest follows in the next."""
@@ -56,6 +56,7 @@ class ForwarderLoop:
         connections: the table of workspaces, already read to its end.
         settings, clock: as everywhere.
         stopping: says when to end.
+        reporter: tells the world how things are.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ForwarderLoop:
         settings: ForwarderSettings,
         clock: Clock,
         stopping: Callable[[], bool],
+        reporter: Reporter,
     ) -> None:
         self.totals = Totals()
         self._source = source
@@ -81,9 +83,9 @@ class ForwarderLoop:
         self._settings = settings
         self._clock = clock
         self._stopping = stopping
+        self._reporter = reporter
         self._targets: dict[Partition, int] = {}
         self._checkpoint_at = 0.0
-        self._metrics_at = 0.0
         self._started_ms = 0
         self._full = False
         self._deadline: Deadline | None = None
@@ -124,6 +126,7 @@ class ForwarderLoop:
         self._finish(tuple(self._dispatcher.trackers), self._deadline)
         self._source.close()
         self._sender.close()
+        self._reporter.close()
 
     def _turn(self) -> None:
         now = self._now()
@@ -134,7 +137,7 @@ class ForwarderLoop:
         self._read()
         self._send()
         self._write_down(self._now())
-        self._report(self._now())
+        self._reporter.report(self._now(), self.totals.requests, self._writer.failures)
 
     def _now(self) -> Now:
         return Now(self._clock.monotonic(), self._clock.epoch_ms())
@@ -200,6 +203,7 @@ class ForwarderLoop:
             metrics.HEAP_REQUESTS.labels(consequence.verdict).inc()
             metrics.HEAP_REQUEST_SECONDS.observe(seconds)
             if consequence.verdict is not Verdict.DELIVERED:
+                metrics.EVENTS_RETRIED.inc(len(request.records))
                 self._tell(request, answer, consequence.verdict, now)
 
     def _tell(self, request: Request, answer: TrackAnswer, verdict: Verdict, now: Now) -> None:
@@ -319,36 +323,3 @@ class ForwarderLoop:
         # Of the deferred topic only what is due is waited for; the rest stays in the window.
         read = tracker.position >= target or self._dispatcher.window.full
         return read and not tracker.has_settled
-
-    def _report(self, now: Now) -> None:
-        if now.monotonic < self._metrics_at:
-            return
-        self._metrics_at = now.monotonic + _METRICS_EVERY_SECONDS
-        dispatcher = self._dispatcher
-        settling = dispatcher.settling
-        metrics.RECORDS_HELD.set(sum(len(t) for t in dispatcher.trackers.values()))
-        metrics.RECORDS_HELD_BYTES.set(settling.held_bytes)
-        for source, count in settling.take_read().items():
-            metrics.RECORDS_READ.labels(source).inc(count)
-        if dispatcher.expiring:
-            metrics.EXPIRING.inc(dispatcher.expiring)
-            _log.warning("deferred records are near expiry", records=dispatcher.expiring)
-            dispatcher.expiring = 0
-        misplaced = dispatcher.placement.take_count()
-        if misplaced:
-            metrics.MISPLACED.inc(misplaced)
-            _log.warning(
-                "records outside their workspace's partition: a writer does not partition by "
-                "murmur2; see docs/publishing.md",
-                records=misplaced,
-            )
-        metrics.LANE_PAUSED.clear()
-        states = {"open": 0, "backing_off": 0, "paused": 0}
-        for lane in dispatcher.lanes.values():
-            if lane.pause is not None:
-                states["paused"] += 1
-                metrics.LANE_PAUSED.labels(lane.workspace, lane.pause).set(1)
-            else:
-                states["open" if lane.open(now.monotonic) else "backing_off"] += 1
-        for state, count in states.items():
-            metrics.LANES.labels(state).set(count)

@@ -68,6 +68,11 @@ class OffsetTracker:
             self._taken_to = self.next_offset()
         return settled
 
+    def blocker(self) -> Record | None:
+        """Give the record that no checkpoint can pass, or None where none waits."""
+        waits = self._records and self._records[0].outcome is None
+        return self._records[0] if waits else None
+
     @property
     def has_settled(self) -> bool:
         """Whether the next checkpoint has something to write down."""

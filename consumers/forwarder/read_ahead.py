@@ -65,6 +65,10 @@ class ReadAhead:
         """Give how many of a workspace's records are in the window."""
         return len(self._by_workspace.get(workspace, ()))
 
+    def counts(self) -> dict[str, int]:
+        """Give how many records of each workspace are in the window."""
+        return {workspace: len(waiting) for workspace, waiting in self._by_workspace.items()}
+
     def take_past(self, now_ms: int, seconds: float) -> list[Record]:
         """Take records first deferred longer ago than that, due or not."""
         return self._take(lambda r: r.deferral is not None and is_past(r.deferral, now_ms, seconds))

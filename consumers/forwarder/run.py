@@ -11,6 +11,7 @@ from prometheus_client import start_http_server
 from consumers.forwarder.dispatcher import Dispatcher
 from consumers.forwarder.kafka_source import KafkaSource
 from consumers.forwarder.loop import ForwarderLoop
+from consumers.forwarder.reporting import Reporter, StatusTopic
 from consumers.forwarder.sender import Sender
 from consumers.forwarder.totals import Totals
 from consumers.forwarder.transaction import CheckpointWriter
@@ -93,18 +94,20 @@ def forward(
         http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
         decoder = Decoder("CommandAIEvent", registry)
         patience = settings.forwarder.unknown_schema_wait_seconds
+        dispatcher = Dispatcher(
+            settings.limits, settings.forwarder, decoder, connections.table, random.Random()
+        )
         loop = ForwarderLoop(
             source=source,
             sender=Sender(HeapClient(http, settings.heap, clock), threads, clock),
             writer=writer,
-            dispatcher=Dispatcher(
-                settings.limits, settings.forwarder, decoder, connections.table, random.Random()
-            ),
+            dispatcher=dispatcher,
             unknown=UnknownSchemas(decoder, registry, patience),
             connections=connections,
             settings=settings.forwarder,
             clock=clock,
             stopping=stopping,
+            reporter=Reporter(dispatcher, settings, StatusTopic(settings, names)),
         )
         return loop.run(until_caught_up=until_caught_up)
 

@@ -94,6 +94,10 @@ class Settling:
         if not elsewhere[record.workspace]:
             del elsewhere[record.workspace]
 
+    def deferred_elsewhere(self) -> Counter[str]:
+        """Give how many records of each workspace were deferred and not read again yet."""
+        return sum(self._backlog.values(), Counter[str]())
+
     def handed_over(self, partition: Partition) -> None:
         """Forget what was deferred to a partition that somebody else reads from now on."""
         self._backlog.pop(partition.number, None)

@@ -151,6 +151,10 @@ class Waiting:
         """The identities whose records are held back."""
         return list(self._blocked)
 
+    def most_of_one_identity(self) -> int:
+        """How many of one identity are held back at most."""
+        return max(map(len, self._blocked.values()), default=0)
+
     def _block(self, record: Record) -> None:
         self._blocked.setdefault(record.identity, deque()).append(record)
         self._blocked_count += 1

@@ -111,6 +111,13 @@ SEGMENTS: Final = Topic(
     "HeapSegment",
     "each segment's name, recent syncs and freshness",
 )
+FORWARDER_STATUS: Final = Topic(
+    "heapline.forwarder-status",
+    1,
+    _compacted(),
+    None,
+    "how each running forwarder is, for `heapline status`",
+)
 
 TOPICS: Final = (
     EVENTS,
@@ -121,6 +128,7 @@ TOPICS: Final = (
     SEGMENT_PAGES,
     MEMBERSHIPS,
     SEGMENTS,
+    FORWARDER_STATUS,
 )
 FORWARDER_GROUP: Final = "heapline.forwarder"
 """Consumer group of the forwarders, without prefix."""

@@ -68,6 +68,34 @@ LANE_PAUSED: Final = Gauge(
     ["workspace", "reason"],
     registry=REGISTRY,
 )
+WORKSPACE_WAITING: Final = Gauge(
+    "heapline_workspace_waiting_events",
+    "Events read and waiting for their turn or deferred; the 200 workspaces with most.",
+    ["workspace"],
+    registry=REGISTRY,
+)
+WORKSPACE_DRAIN: Final = Gauge(
+    "heapline_workspace_drain_seconds",
+    "How long those events take under Heap's limits; absent while the workspace is paused.",
+    ["workspace"],
+    registry=REGISTRY,
+)
+WORKSPACE_BUDGET: Final = Gauge(
+    "heapline_workspace_budget_used_share",
+    "Of Heap's limit for the workspace's app, what the last minute has used.",
+    ["workspace"],
+    registry=REGISTRY,
+)
+EVENTS_RETRIED: Final = Counter(
+    "heapline_events_retried", "Events of requests that must be sent again.", registry=REGISTRY
+)
+CHECKPOINT_BLOCKED: Final = Gauge(
+    "heapline_checkpoint_blocked_seconds",
+    "How long the first unsettled record of a partition has been held; absent where none is. "
+    "`heapline status` tells which record, and why.",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 EXPIRING: Final = Counter(
     "heapline_records_expiring",
     "Deferred records read that are past the warning age.",

@@ -39,6 +39,7 @@ def test_names_are_the_published_ones() -> None:
         "heap.segment-sync-pages",
         "heap.segment-memberships",
         "heap.segments",
+        "heapline.forwarder-status",
     ]
 
 
