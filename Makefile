@@ -7,10 +7,10 @@ ROOMS  := heapline producers consumers state operations web cli devstack bench t
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench dev wheels lock clean
+.PHONY: help demo test lint bench dev reference wheels lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "heapline needs Python 3.11 or newer, and this is %d.%d: make PYTHON=/path/to/python3" % v[:2])'
@@ -38,6 +38,9 @@ bench: $(VENV)/.ready ## speed and memory beside a baseline, about ten minutes (
 
 dev: $(VENV)/.ready ## the environment, and the embedded world running in the background
 	@$(BIN)/heapline dev up
+
+reference: $(VENV)/.ready ## docs/reference made anew from the code
+	@$(BIN)/python -m cli.reference
 
 wheels: $(VENV)/.ready ## dist/heapline and dist/heapline-client
 	@$(BIN)/python -m hatchling build -t wheel -d dist

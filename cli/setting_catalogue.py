@@ -168,17 +168,20 @@ def example() -> Iterator[str]:
         if setting.path[0] != section and len(setting.path) > 1:
             section = setting.path[0]
             yield from ("", f"# --- {section.replace('_', ' ')} ---")
-        yield from ("", *_comment(setting), f"# {setting.name}={_written(setting)}")
+        yield from ("", *_comment(setting), f"# {setting.name}={written_default(setting)}")
     yield from ("", *_KAFKA_SECURITY)
 
 
 def _comment(setting: Setting) -> list[str]:
-    default = "worked out on this machine" if setting.depends_on_machine else _written(setting)
+    default = (
+        "worked out on this machine" if setting.depends_on_machine else written_default(setting)
+    )
     text = f"{setting.field.description} ({setting.kind}; default: {default or 'none'})"
     return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="#   ")
 
 
-def _written(setting: Setting) -> str:
+def written_default(setting: Setting) -> str:
+    """Write a default as the value of a variable; empty where there is none."""
     default = [] if setting.field.default_factory is list else setting.default
     if default is None:
         return ""

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 import heapline
 from web.events import Publisher, events_router
 from web.health import Readiness, health_router
+from web.lookup_docs import add_lookups
 from web.lookups import Lookups, LookupsPart
 from web.problems import ProblemDetails, answer_with_problems
 from web.tokens import BEARER, MayAsk, Tokens
@@ -90,14 +91,14 @@ def create_app(
         app.include_router(events_router(events.publisher, check, settings.max_body_bytes))
     if webhook is not None:
         app.include_router(webhook_router(webhook.intake, settings.max_body_bytes))
-    _describe(app)
+    _describe(app, settings if lookups is not None else None)
     return app
 
 
-def _describe(app: FastAPI) -> None:
+def _describe(app: FastAPI, lookups: WebSettings | None) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = described(app)
+            app.openapi_schema = described(app, lookups)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this way to extend it
@@ -108,8 +109,13 @@ def _describe(app: FastAPI) -> None:
         return app.openapi()
 
 
-def described(app: FastAPI) -> dict[str, Any]:
-    """Give an app's OpenAPI description, with the problems every route may answer with."""
+def described(app: FastAPI, lookups: WebSettings | None = None) -> dict[str, Any]:
+    """Give an app's OpenAPI description, with the problems every route may answer with.
+
+    Args:
+        app: its routes.
+        lookups: the limits of lookups, where they are served: those are no routes of FastAPI's.
+    """
     found = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
@@ -125,4 +131,6 @@ def described(app: FastAPI) -> dict[str, Any]:
                     "description": "The request does not fit",
                     "content": {"application/problem+json": {"schema": problem}},
                 }
+    if lookups is not None:
+        add_lookups(found, lookups)
     return found
