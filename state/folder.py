@@ -39,6 +39,10 @@ class StateFolder:
         """A file on its way to become the store; what a crash left of it is thrown away."""
         return self.path / "heapline.duckdb.building"
 
+    def damaged(self, now_ms: int) -> Path:
+        """Give a path to keep a store under that could not be read when it was replaced."""
+        return self.path / f"heapline.duckdb.damaged-{now_ms}"
+
     @property
     def lock(self) -> Path:
         """The lock's file."""

@@ -96,6 +96,12 @@ class Store:
             self.lock.release()
             raise
 
+    def reopen(self, now_ms: int) -> None:
+        """Open the folder's store, after its file was replaced."""
+        self.database.close()
+        self.database = Database(self.folder.store, self.engine)
+        self._open(now_ms)
+
     def _open(self, now_ms: int) -> None:
         migrate(self.database, now_ms)
         make_views(self.database)
