@@ -4,12 +4,15 @@ Kind `base`; facts: `epoch` (the generation in which users were numbered; codes 
 mean different users), `segments` (how many). Sections: the dictionary's
 (`heapline.memberships.dictionary`); `bitmaps` and `bitmap_offsets` (uint64, in bytes), one portable
 roaring bitmap of user codes per segment; `rows` and `row_offsets`, the codes of each user's
-segments in ascending order, user after user (compressed sparse rows). `rows` is uint8, uint16 or
-uint32, `row_offsets` uint32 or uint64, whichever is enough.
+segments in ascending order, user after user (compressed sparse rows); `row_moments`, for each of
+`rows` when the user entered, as a place in `moments` (int64, milliseconds since 1970-01-01 UTC,
+ascending). `rows` and `row_moments` are uint8, uint16 or uint32, `row_offsets` uint32 or uint64,
+whichever is enough.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,9 +31,9 @@ if TYPE_CHECKING:
 KIND: Final = "base"
 
 
-def row_type(segments: int) -> type[np.unsignedinteger]:
-    """Give the type of `rows` for so many segments."""
-    return np.uint8 if segments <= 1 << 8 else np.uint16 if segments <= 1 << 16 else np.uint32
+def code_type(count: int) -> type[np.unsignedinteger]:
+    """Give the type of `rows` for so many segments, and of `row_moments` for so many moments."""
+    return np.uint8 if count <= 1 << 8 else np.uint16 if count <= 1 << 16 else np.uint32
 
 
 def offset_type(memberships: int) -> type[np.unsignedinteger]:
@@ -67,6 +70,7 @@ class Base:
         users, segments: how many it knows.
         epoch: see above.
         rows, row_offsets: see above; as views, whose items are plain integers.
+        moments, row_moments: see above.
     """
 
     def __init__(self, container: Container) -> None:
@@ -76,8 +80,10 @@ class Base:
         self.segments: int = container.facts["segments"]
         self.epoch: int = container.facts["epoch"]
         memberships: int = container.facts["memberships"]
-        self._rows = container.array("rows", row_type(self.segments))
+        self._rows = container.array("rows", code_type(self.segments))
         self._row_offsets = container.array("row_offsets", offset_type(memberships))
+        self.moments = container.array("moments", np.int64)
+        self.row_moments = container.array("row_moments", code_type(self.moments.size))
         self.rows = self._rows.data
         self.row_offsets = self._row_offsets.data
         lengths = np.diff(self._row_offsets)
@@ -106,6 +112,16 @@ class Base:
             left = np.where(less, left - half - 1, half)
         found: NDArray[np.bool_] = self._rows.take(low, mode="clip") == segments
         return found & (low < end) & inside
+
+    def entered_at_ms(self, user: int, segment: int) -> int | None:
+        """Tell when a user entered a segment, by codes; None if it is not in."""
+        if user >= self.users:
+            return None
+        end = self.row_offsets[user + 1]
+        at = bisect_left(self.rows, segment, self.row_offsets[user], end)
+        if at == end or self.rows[at] != segment:
+            return None
+        return int(self.moments[self.row_moments[at]])
 
     def pairs(self) -> NDArray[np.uint64]:
         """Give all memberships as `user << 32 | segment`, ascending."""

@@ -88,15 +88,12 @@ class DictionaryColumns:
         offsets = np.concatenate([self.offsets, others.offsets[1:] + self.offsets[-1]])
         return DictionaryColumns(np.concatenate([self.words, others.words]), offsets, entries)
 
-    def only(self, kept: NDArray[np.bool_]) -> DictionaryColumns:
-        """Number anew those that are kept, in their order."""
-        sizes = self.offsets[1:].astype(np.int64) - self.offsets[:-1]
-        words = self.words[np.repeat(kept, sizes)]
-        offsets = np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.uint32)
-        codes = (self.entries & np.uint64(_CODE)).astype(np.int64)
-        numbers = np.cumsum(kept).astype(np.uint64) - np.uint64(1)
-        entries = (self.entries >> np.uint64(32) << np.uint64(32)) | numbers[codes]
-        return DictionaryColumns(words, offsets, entries[kept[codes]])
+    def behind(self, users: int) -> DictionaryColumns:
+        """Leave out so many from the beginning, and number the others from 0."""
+        codes = self.entries & np.uint64(_CODE)
+        entries = self.entries[codes >= users] - np.uint64(users)
+        words = self.words[self.offsets[users] :]
+        return DictionaryColumns(words, self.offsets[users:] - self.offsets[users], entries)
 
     def slots(self) -> NDArray[np.uint64]:
         """Lay the entries out as the hash index."""
@@ -110,23 +107,6 @@ class DictionaryColumns:
         slots = np.full(max(homes, int(places[-1]) + 1) + 1, _FREE, np.uint64)
         slots[places] = self.entries
         return slots
-
-    def sections(self) -> dict[str, NDArray[Any]]:
-        """Give the sections of a file."""
-        return dict(zip(SECTIONS, (self.words, self.offsets, self.slots()), strict=True))
-
-    def repeated(self) -> list[int]:
-        """Give the codes of keys that stand here a second time."""
-        hashes = self.entries >> np.uint64(32)
-        suspects = np.flatnonzero(hashes[1:] == hashes[:-1]) + 1
-        seen: set[bytes] = set()
-        twice = []
-        for code in self.entries[np.union1d(suspects, suspects - 1)] & np.uint64(_CODE):
-            key = self.words[self.offsets[code] : self.offsets[code + 1]].tobytes()
-            if key in seen:
-                twice.append(int(code))
-            seen.add(key)
-        return twice
 
 
 class Dictionary:
@@ -211,6 +191,10 @@ class Dictionary:
         begin, end = self._offset_view[local], self._offset_view[local + 1]
         written = self._texts[self._start + (begin << 3) + PREFIX_BYTES : self._start + (end << 3)]
         return bytes(written).rstrip(b"\xff").decode()
+
+    def sections(self) -> dict[str, NDArray[Any]]:
+        """Give the sections of a file; those of one in memory."""
+        return dict(zip(SECTIONS, (self._words, self._offsets, self._slots), strict=True))
 
     def workspace_codes(self) -> NDArray[np.int64]:
         """Give each user's workspace."""

@@ -1,12 +1,14 @@
 """The overlay of a generation: how it differs from its base, in one small file.
 
-Kind `overlay`; facts: `generation`, `position` (topic partitions to offsets), `as_of_ms`, `base`
-(file name) and `base_identity`, `workspaces` and `segments` (all of them, in the order of their
-codes). Sections: the dictionary's, for users who came after the base, with codes that go on behind
-it; `toggles` (uint64, `user << 32 | segment`, ascending): the memberships in which generation and
-base differ, whichever of the two has them; `toggle_bitmaps` and `toggle_bitmap_offsets`, the same
-as one bitmap of users for each segment named in `toggled_segments` (uint32, ascending), and behind
-them one of all users who differ.
+Kind `overlay`; facts: `generation`, `version` (of the store it reflects), `position` (topic
+partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `workspaces` and
+`segments` (all of them, in the order of their codes). Sections: the dictionary's, for users who
+came after the base, with codes that go on behind it; `toggles` (uint64, `user << 32 | segment`,
+ascending): the memberships in which generation and base differ, whichever of the two has them;
+`toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
+in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
+(uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
+whose latest enter came after the base, and when.
 
 A generation is the exclusive or of base and overlay. So overlays add up in any order, and a merge
 that took minutes is made current by taking what it merged out of the overlay once more.
@@ -14,6 +16,7 @@ that took minutes is made current by taking what it merged out of the overlay on
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,9 +43,10 @@ class Overlay:
     Attributes:
         container: its file.
         freshness: generation, position and time.
+        version: of the store it reflects.
         base_name, base_identity: what it stands on.
         workspaces, segments: all that are known, in the order of their codes.
-        toggles: see above.
+        toggles, entered, entered_ms: see above.
         changed: the users who differ from the base.
     """
 
@@ -50,11 +54,15 @@ class Overlay:
         facts = container.facts
         self.container = container
         self.freshness = Freshness(facts["generation"], facts["position"], facts["as_of_ms"])
+        self.version: int = facts["version"]
         self.base_name: str = facts["base"]
         self.base_identity: str = facts["base_identity"]
         self.workspaces: list[str] = facts["workspaces"]
         self.segments = [SegmentRow(**row) for row in facts["segments"]]
         self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
+        self.entered: NDArray[np.uint64] = container.array("entered", np.uint64)
+        self.entered_ms: NDArray[np.int64] = container.array("entered_ms", np.int64)
+        self._entered = self.entered.data
         self._bitmaps = Bitmaps(container, "toggle_bitmaps", "toggle_bitmap_offsets")
         toggled: list[int] = container.array("toggled_segments", np.uint32).tolist()
         self._places = {segment: place for place, segment in enumerate(toggled)}
@@ -69,6 +77,14 @@ class Overlay:
         """Give the users whose membership in a segment differs from the base; not to be changed."""
         place = self._places.get(segment)
         return self._nobody if place is None else self._bitmaps[place]
+
+    def entered_at_ms(self, user: int, segment: int) -> int | None:
+        """Tell when a user entered a segment, by codes; None if not since the base."""
+        pair = (user << 32) | segment
+        at = bisect_left(self._entered, pair)
+        if at == len(self._entered) or self._entered[at] != pair:
+            return None
+        return int(self.entered_ms[at])
 
     def bitmaps(self) -> dict[int, BitMap]:
         """Give them all, by segment."""
@@ -87,8 +103,8 @@ def toggled(
     return found
 
 
-def overlay_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> dict[str, Any]:
-    """Give the sections behind the dictionary's, from toggles and the same as bitmaps."""
+def toggle_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> dict[str, Any]:
+    """Give the sections of toggles, and of the same as bitmaps."""
     segments = sorted(bitmaps)
     changed = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
     written = [bitmaps[segment].serialize() for segment in segments] + [changed.serialize()]

@@ -91,6 +91,14 @@ class MembershipReader:
         view = self._view if self._published[0] == self._seen else self._renewed()
         return view.segments_of(workspace, user)
 
+    def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
+        """See `Memberships.entered_at_ms`."""
+        return self.pinned().entered_at_ms(workspace, user, segment)
+
+    def memberships_of(self, workspace: str, user: str) -> list[tuple[str, int]]:
+        """See `Memberships.memberships_of`."""
+        return self.pinned().memberships_of(workspace, user)
+
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
         """See `Memberships.check`."""
         return self.pinned().check(workspace, pairs)

@@ -22,6 +22,7 @@ class SegmentRow:
         rhythm: `recurring`, `once` or `unknown`.
         stale: a recurring segment without news for too long.
         last_synced_at_ms: since 1970-01-01 UTC; None before the first sync.
+        pages_partition, pages_offset: the latest page it takes into account; -1 where none is.
     """
 
     workspace: str
@@ -31,6 +32,8 @@ class SegmentRow:
     rhythm: str = "unknown"
     stale: bool = False
     last_synced_at_ms: int | None = None
+    pages_partition: int = -1
+    pages_offset: int = -1
 
     @property
     def doubtful(self) -> bool:

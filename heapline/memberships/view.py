@@ -114,19 +114,24 @@ class Memberships:
 
     def segments_of(self, workspace: str, user: str) -> list[str]:
         """Give the ids of the segments a user is in."""
-        prefix = self._prefixes.get(workspace)
-        if prefix is None:
-            raise UnknownWorkspace(workspace)
+        ids = self._ids
+        return [ids[segment] for segment in self._row(workspace, user)[1]]
+
+    def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
+        """Tell since when a user is in a segment; None if it is not in.
+
+        Milliseconds since 1970-01-01 UTC: when the page that added the user was accepted.
+        """
+        prefix, base, changed = self._lookups[workspace, segment]
         code = self._code(prefix, user)
-        if code == NOBODY:
-            return []
-        ids, base = self._ids, self._base
-        row: Iterable[int] = ()
-        if code < base.users:
-            row = base.rows[base.row_offsets[code] : base.row_offsets[code + 1]]
-        if code in self._overlay.changed:
-            row = sorted({*row} ^ self._changes_of(code))
-        return [ids[segment] for segment in row]
+        if code < 0 or (code in base) is (code in changed):
+            return None
+        return self._entered_at_ms(code, self._codes[workspace][segment])
+
+    def memberships_of(self, workspace: str, user: str) -> list[tuple[str, int]]:
+        """Give the segments a user is in, each with the time since when; see `entered_at_ms`."""
+        code, row = self._row(workspace, user)
+        return [(self._ids[segment], self._entered_at_ms(code, segment)) for segment in row]
 
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
         """Tell for many (user, segment) pairs; None where the segment is unknown."""
@@ -256,6 +261,28 @@ class Memberships:
             return NOBODY
         code = self._find_base(key)
         return self._newer.find(key) if code < 0 else code
+
+    def _row(self, workspace: str, user: str) -> tuple[int, Iterable[int]]:
+        """Give a user's code, and the codes of the segments it is in."""
+        prefix = self._prefixes.get(workspace)
+        if prefix is None:
+            raise UnknownWorkspace(workspace)
+        code, base = self._code(prefix, user), self._base
+        if code == NOBODY:
+            return code, ()
+        row: Iterable[int] = ()
+        if code < base.users:
+            row = base.rows[base.row_offsets[code] : base.row_offsets[code + 1]]
+        if code in self._overlay.changed:
+            row = sorted({*row} ^ self._changes_of(code))
+        return code, row
+
+    def _entered_at_ms(self, user: int, segment: int) -> int:
+        """Tell for somebody who is in."""
+        at_ms = self._overlay.entered_at_ms(user, segment)
+        if at_ms is None:
+            at_ms = self._base.entered_at_ms(user, segment)
+        return at_ms or 0
 
     def _codes_of(self, workspace: str, users: Sequence[str]) -> NDArray[np.int64]:
         number = int.from_bytes(self._prefixes[workspace], "little")

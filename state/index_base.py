@@ -1,0 +1,97 @@
+"""The base of an index, made from columns or from an older base and what changed since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyroaring import BitMap
+
+from heapline.memberships.base import code_type, offset_type
+from heapline.memberships.dictionary import Dictionary, DictionaryColumns
+from heapline.memberships.overlay import bitmap_sections
+from state.index_delta import bitmaps_of
+from state.index_pairs import Toggling, pairs_of, places_in, segments_of, users_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from heapline.memberships.base import Base
+    from state.index_delta import Delta
+    from state.payload import KnownMemberships, KnownUsers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaseColumns:
+    """What a base is written from.
+
+    Attributes:
+        users: all of them.
+        segments: how many there are.
+        pairs: memberships, ascending.
+        moments: when users entered, ascending.
+        pair_moments: for each of the pairs, a place in `moments`.
+        bitmaps: the pairs, by segment.
+    """
+
+    users: DictionaryColumns
+    segments: int
+    pairs: NDArray[np.uint64]
+    moments: NDArray[np.int64]
+    pair_moments: NDArray[Any]
+    bitmaps: dict[int, BitMap]
+
+    @classmethod
+    def known(cls, users: KnownUsers, segments: int, memberships: KnownMemberships) -> BaseColumns:
+        """Take them as the store gives them."""
+        pairs = pairs_of(memberships.user, memberships.segment)
+        order = np.argsort(pairs, kind="stable")
+        pairs = pairs[order]
+        moments, codes = np.unique(memberships.entered_at_ms[order], return_inverse=True)
+        columns = DictionaryColumns.of(users.user_id.tolist(), users.workspace.astype(np.int64))
+        return cls(columns, segments, pairs, moments, codes, bitmaps_of(pairs))
+
+    @classmethod
+    def merged(cls, base: Base, delta: Delta, segments: int) -> BaseColumns:
+        """Bring a base and what changed since together."""
+        known = base.pairs()
+        toggling = Toggling.of(known, delta.toggles)
+        pairs = toggling.apply(known, toggling.added)
+        moments = np.union1d(base.moments, delta.entered_ms)
+        codes = np.searchsorted(moments, base.moments).astype(np.uint32)[base.row_moments]
+        codes = toggling.apply(codes, 0)
+        codes[places_in(pairs, delta.entered)[0]] = np.searchsorted(moments, delta.entered_ms)
+        used = np.bincount(codes, minlength=moments.size) > 0
+        codes = (np.cumsum(used) - 1).astype(np.uint32)[codes]
+        bitmaps = {
+            segment: base.bitmap(segment) ^ delta.bitmaps.get(segment, BitMap())
+            for segment in range(segments)
+        }
+        users = base.dictionary.columns().followed_by(delta.users)
+        return cls(users, segments, pairs, moments[used], codes, bitmaps)
+
+    def facts(self, epoch: int) -> dict[str, int]:
+        """Give the facts of the file."""
+        return {"epoch": epoch, "segments": self.segments, "memberships": self.pairs.size}
+
+    def sections(self) -> dict[str, NDArray[Any]]:
+        """Give the sections of the file."""
+        sizes = np.bincount(users_of(self.pairs), minlength=len(self.users))
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(offset_type(self.pairs.size))
+        return {
+            **Dictionary.in_memory(self.users, 0).sections(),
+            **bitmap_sections("bitmaps", "bitmap_offsets", self._written()),
+            "rows": segments_of(self.pairs).astype(code_type(self.segments)),
+            "row_offsets": offsets,
+            "moments": self.moments,
+            "row_moments": self.pair_moments.astype(code_type(self.moments.size)),
+        }
+
+    def _written(self) -> list[bytes]:
+        written = []
+        for segment in range(self.segments):
+            bitmap = self.bitmaps.get(segment, BitMap())
+            bitmap.run_optimize()
+            written.append(bitmap.serialize())
+        return written

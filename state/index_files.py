@@ -1,0 +1,123 @@
+"""The files of an index, written so that a crash at any moment leaves a whole generation.
+
+A file gets its name once it is complete and on disk; the manifest names it after that, and is
+itself replaced by rename; last, readers are told the new number. Whatever no generation names, a
+crash left behind: the next writer removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from heapline.memberships.container import encoded
+from heapline.memberships.generations import (
+    GENERATIONS_KEPT,
+    MANIFEST,
+    PUBLISHED,
+    PUBLISHED_BYTES,
+    Named,
+    manifest_bytes,
+)
+from state.errors import file_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PARTIAL: Final = ".part"
+_NUMBERED: Final = re.compile(r"(?:base|overlay)-([0-9]{12})\.index(?:\.part)?")
+_NUMBER: Final = struct.Struct("<Q")
+_MOST: Final = 10**12
+_FOLDER_MODE: Final = 0o750
+
+
+class IndexFiles:
+    """Writes into one folder.
+
+    Args:
+        folder: the index; made where it is missing.
+
+    Raises:
+        DiskFull, StateUnwritable: by everything here; what was published before stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with file_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+
+    def highest(self) -> int:
+        """Give the highest generation that was ever begun here."""
+        found = [_NUMBERED.fullmatch(path.name) for path in self.folder.iterdir()]
+        numbers = [int(each[1]) for each in found if each]
+        return max([0, *numbers, self._published()])
+
+    def write(
+        self, name: str, kind: str, facts: Mapping[str, Any], sections: Mapping[str, NDArray[Any]]
+    ) -> Path:
+        """Write one file, durably."""
+        return self._replace(name, encoded(kind, facts, sections))
+
+    def publish(self, generations: list[Named]) -> list[Named]:
+        """Make the first of some generations current; give those that are kept."""
+        kept = generations[:GENERATIONS_KEPT]
+        self._replace(MANIFEST, [manifest_bytes(kept)])
+        with file_errors(self.folder):
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._tell(kept[0].generation)
+        return kept
+
+    def prune(self, generations: Iterable[Named], also: Collection[str] = ()) -> None:
+        """Remove what no generation names, except files that are still being made."""
+        named = {name for each in generations for name in (each.base, each.overlay)}
+        with file_errors(self.folder):
+            for path in self.folder.iterdir():
+                name = path.name
+                ours = _NUMBERED.fullmatch(name) or name == MANIFEST + PARTIAL
+                if ours and name not in named and name.removesuffix(PARTIAL) not in also:
+                    path.unlink(missing_ok=True)
+
+    def _replace(self, name: str, pieces: Iterable[bytes | memoryview]) -> Path:
+        path, partial = self.folder / name, self.folder / (name + PARTIAL)
+        with file_errors(path):
+            with partial.open("wb", buffering=0) as file:
+                for piece in pieces:
+                    _write_all(file.fileno(), piece)
+                os.fsync(file.fileno())
+            partial.replace(path)
+        return path
+
+    def _published(self) -> int:
+        try:
+            written = (self.folder / PUBLISHED).read_bytes()
+        except FileNotFoundError:
+            return 0
+        number = int(_NUMBER.unpack(written)[0]) if len(written) == PUBLISHED_BYTES else 0
+        return number if number < _MOST else 0  # else it is damaged
+
+    def _tell(self, generation: int) -> None:
+        # In place: readers have this very file mapped.
+        path = self.folder / PUBLISHED
+        with file_errors(path):
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+            try:
+                if os.fstat(number).st_size != PUBLISHED_BYTES:
+                    os.ftruncate(number, PUBLISHED_BYTES)
+                os.pwrite(number, _NUMBER.pack(generation), 0)
+            finally:
+                os.close(number)
+
+
+def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
+    left = memoryview(piece).cast("B")
+    while left:
+        left = left[os.write(descriptor, left) :]

@@ -1,0 +1,74 @@
+"""Sorted columns of memberships, each as `user << 32 | segment`, and what changes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHIFT = np.uint64(32)
+_CODE = np.uint64(0xFFFF_FFFF)
+
+
+def pairs_of(users: NDArray[Any], segments: NDArray[Any]) -> NDArray[np.uint64]:
+    """Join codes of users and segments, none negative."""
+    return (users.astype(np.uint64) << _SHIFT) | segments.astype(np.uint64)
+
+
+def users_of(pairs: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Give the users' codes."""
+    return (pairs >> _SHIFT).astype(np.uint32)
+
+
+def segments_of(pairs: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Give the segments' codes."""
+    return (pairs & _CODE).astype(np.uint32)
+
+
+def places_in(
+    column: NDArray[np.uint64], pairs: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Tell where pairs stand in a sorted column, or would, and which of them do."""
+    places = np.searchsorted(column, pairs)
+    if not column.size:
+        return places, np.zeros(pairs.size, np.bool_)
+    found: NDArray[np.bool_] = column.take(places, mode="clip") == pairs
+    return places, found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Toggling:
+    """How a sorted column changes when pairs that are in go out, and others come in.
+
+    Attributes:
+        kept: which of its rows stay.
+        at: where rows come in, as places in what stays.
+        added: the pairs that come in.
+    """
+
+    kept: NDArray[np.bool_]
+    at: NDArray[np.int64]
+    added: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, column: NDArray[np.uint64], toggles: NDArray[np.uint64]) -> Toggling:
+        """Compare a column with toggles, both ascending and without repetition."""
+        places, found = places_in(column, toggles)
+        gone, at = places[found], places[~found]
+        kept = np.ones(column.size, np.bool_)
+        kept[gone] = False
+        return cls(kept, at - np.searchsorted(gone, at), toggles[~found])
+
+    def apply(self, column: NDArray[Any], added: NDArray[Any] | int) -> NDArray[Any]:
+        """Change a column that stands beside the pairs, or the pairs themselves."""
+        return np.insert(column[self.kept], self.at, added)
+
+
+def toggled(column: NDArray[np.uint64], toggles: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Give the exclusive or of two sorted columns."""
+    toggling = Toggling.of(column, toggles)
+    return toggling.apply(column, toggling.added)
