@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heapline.heap.membership_record import MembershipChange
-from heapline.heap.segment_record import HeapSegment, PageAside, SeenPage, SegmentSync
+from heapline.heap.segment_record import (
+    HeapSegment,
+    PageAside,
+    Rhythm,
+    SeenPage,
+    SegmentStatus,
+    SegmentSync,
+    SyncKind,
+)
 from heapline.kafka.codec import Decoder, Encoder
 from heapline.kafka.schemas import schema_text
+from heapline.words import SegmentId, Workspace
 from tests.fakes.schema_source import FakeSchemas
 
 if TYPE_CHECKING:
@@ -74,6 +83,7 @@ _SYNC = st.builds(
     SegmentSync,
     id=_TEXT,
     ordinal=_LONG,
+    kind=st.sampled_from(SyncKind),
     first_offset=_LONG,
     started_at_ms=_TIME,
     last_page_at_ms=_TIME,
@@ -96,6 +106,9 @@ _SYNC = st.builds(
         pages_offset=_LONG,
         name=_TEXT,
         memberships_offset=_LONG,
+        status=st.sampled_from(SegmentStatus),
+        rhythm=st.sampled_from(Rhythm),
+        has_gap=st.booleans(),
         syncs=st.lists(_SYNC, max_size=3).map(tuple),
         older_syncs=st.lists(_LONG, max_size=3).map(tuple),
         put_aside_count=_LONG,
@@ -112,6 +125,6 @@ def test_a_segment_survives(segment: HeapSegment) -> None:
 
 def test_a_status_of_a_later_version_is_an_error() -> None:
     """It is not taken for another one."""
-    record = {"workspace": "a", "segment_id": "7", "updated_at": 0, "pages_partition": 0}
+    segment = HeapSegment(Workspace("a"), SegmentId("7"), 0, 0, 0, SegmentStatus.COMPLETE)
     with pytest.raises(ValueError, match="frozen"):
-        HeapSegment.from_record(record | {"pages_offset": 0, "status": "frozen"})
+        HeapSegment.from_record(segment.to_record() | {"status": "frozen"})
