@@ -1,0 +1,1 @@
+"""Segment sync: Heap's pages to memberships, exactly once."""
