@@ -47,6 +47,12 @@ MOUNTS: Final = (
     Mount("publish", "Publish events from a file or standard input.", "publish"),
     Mount("serve", "Take events over HTTP.", "serve", is_service=True),
     Mount("forward", "Deliver events to Heap.", "forward", is_service=True),
+    Mount(
+        "apply-syncs",
+        "Turn Heap's segment pages into memberships.",
+        "apply_syncs",
+        is_service=True,
+    ),
     Mount("run", "Take events over HTTP and deliver them, in one process.", "run", is_service=True),
     Mount("segments", "List Heap's segments: size, status and age.", "segments"),
     Mount("lookup", "Tell which Heap segments a user is in.", "lookup"),
@@ -75,7 +81,8 @@ class Subcommands(TyperGroup):
 
 def load_command(mount: Mount) -> Any:  # noqa: ANN401 -- as above
     """Import a subcommand."""
-    target = getattr(importlib.import_module(f"cli.{mount.name}"), mount.attribute)
+    module = importlib.import_module(f"cli.{mount.name.replace('-', '_')}")
+    target = getattr(module, mount.attribute)
     if isinstance(target, typer.Typer):
         return _with_flowing_help(typer.main.get_group(target))
     single = typer.Typer(add_completion=False)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # stubs
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from consumers.forwarder.deferral import read_deferral
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition, Record
-from consumers.forwarder.starting_point import NEVER_COMMITTED, Log, starting_point
 from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable, MustStop, NotReady, RecordsLost
 from heapline.kafka import topics
 from heapline.kafka.clients import admin, consumer_config, translated
+from heapline.kafka.logs import Logs
+from heapline.kafka.starting_point import NEVER_COMMITTED, Log, starting_point
 from heapline.outcomes import Source
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from confluent_kafka import Message
+    from confluent_kafka.admin import AdminClient
 
     from heapline.clock import Clock
     from heapline.kafka.topics import Names
@@ -97,6 +98,7 @@ class KafkaSource:
         self._events = names.topic(topics.EVENTS)
         self._deferred = names.topic(topics.DEFERRED)
         self._admin: AdminClient = admin(settings)
+        self._logs = Logs(self._admin, settings.timeout_seconds)
         config = consumer_config(settings, "forwarder", names.group(topics.FORWARDER_GROUP))
         session_ms = int(session_timeout_seconds * 1000)
         self._main = Consumer(
@@ -297,26 +299,12 @@ class KafkaSource:
 
     def logs(self, partitions: list[Partition]) -> dict[Partition, Log]:
         """Give where the partitions start and end now, and their topics' ids."""
-        ids = self._topic_ids({partition.topic for partition in partitions})
-        starts = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # stubs
-        ends = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
-        return {
-            p: Log(f"{p.topic}[{p.number}]", starts[p], ends[p], ids[p.topic]) for p in partitions
-        }
-
-    def _topic_ids(self, names: set[str]) -> dict[str, str]:
-        futures = self._admin.describe_topics(
-            TopicCollection(sorted(names)), request_timeout=self._timeout
-        )
-        return {name: str(future.result().topic_id) for name, future in futures.items()}
-
-    def _offsets(self, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
-        asked = {TopicPartition(p.topic, p.number): spec for p in partitions}
-        futures = self._admin.list_offsets(asked, request_timeout=self._timeout)
-        return {
-            Partition(there.topic, there.partition): future.result().offset
-            for there, future in futures.items()
-        }
+        found: dict[Partition, Log] = {}
+        for topic in {partition.topic for partition in partitions}:
+            numbers = [each.number for each in partitions if each.topic == topic]
+            there = self._logs.of(topic, numbers)
+            found |= {Partition(topic, number): log for number, log in there.items()}
+        return found
 
     def close(self) -> None:
         """Leave the group; partitions still owned are given up on the way."""

@@ -138,7 +138,7 @@ def undecodable(segment: HeapSegment | None, blank: SegmentPage, at: Place, reas
     return _aside(_touched(segment, blank, at), blank, at, reason)
 
 
-def decide_late(segment: HeapSegment, late: Late, named: Iterable[UserId] | None) -> Decision:
+def decide_late(segment: HeapSegment, late: Late, named: Iterable[UserId] | None) -> Apply | Aside:
     """Decide about a late page, knowing whom newer syncs have named.
 
     Args:

@@ -26,6 +26,14 @@ def membership_key(workspace: Workspace, user: UserId, segment: SegmentId) -> by
     return orjson.dumps((workspace, user, segment))
 
 
+def membership_key_ends(workspace: Workspace, segment: SegmentId) -> tuple[bytes, bytes]:
+    """Give how every membership's key of one segment begins and ends.
+
+    A key that does so may still be another segment's: `read_key` tells.
+    """
+    return orjson.dumps((workspace,))[:-1] + b",", b"," + orjson.dumps((segment,))[1:]
+
+
 def memberships_partition(workspace: Workspace, partitions: int) -> int:
     """Give the partition in which all memberships of a workspace lie."""
     return partition_of(workspace.encode("utf-8"), partitions)

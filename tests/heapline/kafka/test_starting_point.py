@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.forwarder.starting_point import NEVER_COMMITTED, Log, Start, starting_point
 from heapline.errors import RecordsLost
+from heapline.kafka.starting_point import NEVER_COMMITTED, Log, Start, starting_point
 
 LOG = Log("events[0]", start=100, end=200, topic_id="A")
 

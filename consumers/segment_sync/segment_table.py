@@ -1,0 +1,66 @@
+"""The rows of `heap.segments`, loaded when a partition of pages is taken over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+
+from heapline.errors import Undeliverable
+from heapline.heap.segment_keys import read_key
+from heapline.heap.segment_record import HeapSegment
+from heapline.kafka.clients import lone_consumer, translated
+from heapline.kafka.read_to_end import read_to_end
+from heapline.kafka.topics import SEGMENTS
+from heapline.telemetry.logs import logger
+from heapline.words import SegmentId, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from heapline.clock import Clock
+    from heapline.kafka.codec import Decoder
+    from heapline.kafka.topics import Names
+    from heapline.settings import KafkaSettings
+
+_log = logger(__name__)
+_KEY_TEXTS = 2
+Key = tuple[Workspace, SegmentId]
+
+
+def load_segments(
+    settings: KafkaSettings, names: Names, decoder: Decoder, clock: Clock
+) -> dict[Key, HeapSegment]:
+    """Give every row, as committed by now.
+
+    Raises:
+        NotReady: there is no such topic.
+        KafkaUnavailable, RegistryUnavailable: nobody answers.
+    """
+    consumer = lone_consumer(settings, "segment-sync-table")
+    rows: dict[Key, HeapSegment] = {}
+    try:
+        for message in read_to_end(consumer, names.topic(SEGMENTS), clock=clock):
+            try:
+                workspace, segment = read_key(message.key(), _KEY_TEXTS)
+                key = Workspace(workspace), SegmentId(segment)
+                value = message.value()
+                if value is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = HeapSegment.from_record(decoder.decode(value))
+            except (ValueError, Undeliverable) as error:
+                # Without it the order of this segment's syncs is forgotten: said, and gone on.
+                _log.error("a row of heap.segments cannot be read", error=str(error)[:200])
+    except KafkaException as error:
+        raise translated(error) from error
+    finally:
+        consumer.close()
+    return rows
+
+
+def of_partitions(
+    rows: dict[Key, HeapSegment], partitions: Collection[int]
+) -> dict[Key, HeapSegment]:
+    """Give the rows whose pages stand in these partitions."""
+    return {key: row for key, row in rows.items() if row.pages_partition in partitions}

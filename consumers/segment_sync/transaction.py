@@ -1,0 +1,181 @@
+"""One transaction: changes, the rows that name them, and the input's offsets, all or nothing.
+
+Whatever fails here ends the session; the next one starts from what Kafka holds, and the producer's
+initialisation settles what this one left open. So there is nothing to be repaired in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+import orjson
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from heapline.clock import Deadline
+from heapline.errors import KafkaUnavailable
+from heapline.heap.membership_record import change_headers
+from heapline.heap.segment_keys import memberships_partition, segment_key
+from heapline.kafka.clients import transactional_producer, translated
+from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_BYTES, SEGMENT_PAGES, SEGMENTS, Names
+from heapline.telemetry import metrics
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message, Producer
+
+    from consumers.segment_sync.writes import Key, PageChanges, Writes
+    from heapline.clock import Clock
+    from heapline.heap.segment_record import HeapSegment
+    from heapline.kafka.codec import Encoder
+    from heapline.settings import KafkaSettings
+
+SECONDS: Final = 8.0
+"""Less than `transaction.timeout.ms`: the broker must not abort what is being committed."""
+
+
+class Group(Protocol):
+    """The consumer's membership, as transactions need it."""
+
+    def group_metadata(self) -> object:
+        """See `confluent_kafka.Consumer.consumer_group_metadata`."""
+        ...
+
+    def topic_id(self) -> str:
+        """Give the id of the topic of pages, which goes with every offset."""
+        ...
+
+
+class Transactions:
+    """Writes transactions under one stable transactional id.
+
+    Args:
+        settings: how to reach Kafka.
+        names: of topics.
+        transactional_id: of this process.
+        memberships, segments: encode the two topics' values.
+        membership_partitions: how many the topic has.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        names: Names,
+        transactional_id: str,
+        memberships: Encoder,
+        segments: Encoder,
+        membership_partitions: int,
+        clock: Clock,
+    ) -> None:
+        self._memberships = memberships
+        self._segments = segments
+        self._names = names
+        self._partitions = membership_partitions
+        self._clock = clock
+        self._failure: KafkaError | None = None
+        self._producer: Producer = transactional_producer(
+            settings, "segment-sync", transactional_id, **{"message.max.bytes": 2 * SEGMENT_BYTES}
+        )
+
+    def start(self, timeout_seconds: float) -> None:
+        """Settle what an earlier run left open, and shut out its zombie.
+
+        Raises:
+            KafkaUnavailable: the brokers do not answer.
+            MustStop: they forbid it.
+        """
+        try:
+            self._producer.init_transactions(timeout_seconds)
+        except KafkaException as error:
+            raise translated(error) from error
+
+    def commit(self, writes: Writes, group: Group) -> dict[Key, HeapSegment]:
+        """Write it all in one transaction; give the rows as written.
+
+        Raises:
+            KafkaUnavailable: it was not committed, or nobody knows; start anew.
+            Fenced, MustStop: another process took over.
+        """
+        try:
+            return self._commit(writes, group, Deadline(self._clock, SECONDS))
+        except KafkaException as error:
+            raise translated(error) from error
+
+    def _commit(self, writes: Writes, group: Group, deadline: Deadline) -> dict[Key, HeapSegment]:
+        producer = self._producer
+        producer.begin_transaction()
+        ends: dict[Key, int] = {}
+        for page in writes.pages:
+            self._write_page(page, ends, deadline)
+        left = producer.flush(deadline.left())
+        if self._failure is not None:
+            raise translated(self._failure)
+        if left:
+            raise KafkaUnavailable("the brokers did not acknowledge memberships in time")
+        rows = {
+            key: replace(row, memberships_offset=ends.get(key, row.memberships_offset))
+            for key, row in writes.rows.items()
+        }
+        for key, row in rows.items():
+            self._produce(
+                deadline,
+                self._names.topic(SEGMENTS),
+                key=segment_key(*key),
+                value=self._segments.encode(row.to_record()),
+            )
+        if writes.offsets:
+            topic, topic_id = self._names.topic(SEGMENT_PAGES), group.topic_id()
+            producer.send_offsets_to_transaction(
+                [TopicPartition(topic, p, o, topic_id) for p, o in writes.offsets.items()],
+                group.group_metadata(),
+                deadline.left(),
+            )
+        producer.commit_transaction(deadline.left())
+        for page in writes.pages:
+            metrics.SEGMENT_CHANGES.labels("enter").inc(len(page.enters))
+            metrics.SEGMENT_CHANGES.labels("leave").inc(len(page.leaves))
+        return rows
+
+    def _write_page(self, page: PageChanges, ends: dict[Key, int], deadline: Deadline) -> None:
+        topic = self._names.topic(MEMBERSHIPS)
+        partition = memberships_partition(page.workspace, self._partitions)
+        key = page.workspace, page.segment
+        inside, last = change_headers(page.at_ms, page.sync), len(page) - 1
+        value = self._memberships.encode({"entered_at": page.at_ms, "sync_task_id": page.sync})
+
+        def ended(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                ends[key] = message.offset() or 0
+            else:
+                self._failure = error
+
+        users = [(user, value) for user in page.enters]
+        users += [(user, None) for user in page.leaves]  # type: ignore[misc]  # a tombstone
+        for number, (user, record) in enumerate(users):
+            more: dict[str, object] = {"headers": inside}
+            if number == last:
+                headers = change_headers(page.at_ms, page.sync, ends_page=True)
+                more = {"headers": headers, "on_delivery": ended}
+            self._produce(
+                deadline,
+                topic,
+                key=orjson.dumps((page.workspace, user, page.segment)),
+                value=record,
+                partition=partition,
+                **more,
+            )
+
+    def _produce(self, deadline: Deadline, topic: str, **message: object) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, **message)  # type: ignore[arg-type]  # stubs know no **
+            except BufferError as error:
+                if deadline.passed():
+                    raise KafkaUnavailable("the brokers do not take what is written") from error
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def close(self) -> None:
+        """Give up what is not committed; a later start settles it."""
+        self._producer.purge()
+        self._producer.flush(1)
