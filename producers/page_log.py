@@ -108,7 +108,9 @@ class KafkaPageLog:
                 written.set_result(result)
 
         def settled(error: KafkaError | None, message: Message) -> None:
-            place = Position(message.partition() or 0, message.offset() or 0)
+            place = Position.of(
+                message.partition() or 0, message.offset() or 0, page.workspace, page.segment_id
+            )
             loop.call_soon_threadsafe(settle, place if error is None else error)
 
         self._produce(key, value, page.received_at_ms, settled)

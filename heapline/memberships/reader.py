@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
 
+    from heapline.kafka.position import Position
     from heapline.memberships.evaluation import AudienceCount, Evaluation
     from heapline.memberships.member_set import MemberSet
     from heapline.memberships.segments import Freshness, SegmentRow
@@ -80,6 +81,10 @@ class MembershipReader:
     def segment(self, workspace: str, segment: str) -> SegmentRow:
         """See `Memberships.segment`."""
         return self.pinned().segment(workspace, segment)
+
+    def has_reached(self, position: Position) -> bool:
+        """See `Memberships.has_reached`."""
+        return self.pinned().has_reached(position)
 
     def is_member(self, workspace: str, user: str, segment: str) -> bool:
         """Tell whether a user is in a segment."""

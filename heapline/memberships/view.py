@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from pyroaring import BitMap
 
+from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
 from heapline.memberships.dictionary import NOBODY
 from heapline.memberships.errors import InvalidCursor, UnknownSegment, UnknownWorkspace
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from heapline.kafka.position import Position
     from heapline.memberships.base import Base
     from heapline.memberships.evaluation import Decided
     from heapline.memberships.overlay import Overlay
@@ -105,6 +108,15 @@ class Memberships:
     def segment(self, workspace: str, segment: str) -> SegmentRow:
         """Give a segment's name, status and age."""
         return self._overlay.segments[self._segment_code(workspace, segment)]
+
+    def has_reached(self, position: Position) -> bool:
+        """Tell whether a page, and all its segment's earlier ones, are taken into account."""
+        row = self._by_digest.get(position.segment)
+        return (
+            row is not None
+            and row.pages_partition == position.partition
+            and row.pages_offset >= position.offset
+        )
 
     def is_member(self, workspace: str, user: str, segment: str) -> bool:
         """Tell whether a user is in a segment."""
@@ -248,6 +260,12 @@ class Memberships:
             InvalidAudience: see `Audience.parse`.
         """
         return self._set_of(workspace, self._decided(workspace, _audience(audience))[1].true)
+
+    @cached_property
+    def _by_digest(self) -> dict[str, SegmentRow]:
+        return {
+            segment_digest(row.workspace, row.segment_id): row for row in self._overlay.segments
+        }
 
     def lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
         """Give the beginning of the workspace's keys, and a segment's bitmaps in both files."""

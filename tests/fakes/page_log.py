@@ -53,7 +53,7 @@ class FakePageLog:
         if self.problem is not None:
             raise self.problem
         self.pages.append(page)
-        return Position(0, len(self.pages) - 1)
+        return Position.of(0, len(self.pages) - 1, page.workspace, page.segment_id)
 
     async def close(self, seconds: float | None = None) -> None:
         """See `PageLog.close`."""

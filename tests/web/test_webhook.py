@@ -52,8 +52,9 @@ def test_a_good_call_is_written_and_then_answered(site: WebhookSite) -> None:
     before = counted("accepted")
     response = site.send(call(), age_ms=200)
     assert response.status_code == 200
-    assert Position.parse(response.headers[POSITION]) == Position(0, 0)
-    assert response.json() == {"status": "accepted", "position": "p0.0"}
+    place = Position.of(0, 0, "acme", "7")
+    assert response.headers[POSITION] == str(place)
+    assert response.json() == {"status": "accepted", "position": str(place)}
     (page,) = site.log.pages
     assert (page.workspace, page.segment_id, page.segment_name) == ("acme", "7", "Free Customers")
     assert (page.action, page.add, page.remove) == (Action.SYNC, ("u-1",), ("u-2",))
