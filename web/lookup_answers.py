@@ -75,6 +75,7 @@ class WorkspaceAnswers:
         self._position = newest_positions(rows)
         self._doubtful = [row.segment_id for row in rows if row.doubtful]
         self._written: dict[str, orjson.Fragment] = {}
+        self._positions: dict[str, str] = {}
 
     def segments(self) -> Answer:
         """List all segments."""
@@ -103,7 +104,7 @@ class WorkspaceAnswers:
             "entered_at": _moment(entered_at_ms),
             "segment": self._described(segment),
         }
-        return Answer(orjson.dumps(body), position_of(self._rows[segment]))
+        return Answer(orjson.dumps(body), self._position_of(segment))
 
     def members(self, segment: str, cursor: str | None, limit: int) -> Answer:
         """List some members.
@@ -117,7 +118,7 @@ class WorkspaceAnswers:
             "next_cursor": page.cursor,
             "segment": self._described(segment),
         }
-        return Answer(orjson.dumps(body), position_of(self._rows[segment]))
+        return Answer(orjson.dumps(body), self._position_of(segment))
 
     def check(self, users: Sequence[str], segments: Sequence[str]) -> Answer:
         """Tell for many pairs, in two columns of one length."""
@@ -162,6 +163,12 @@ class WorkspaceAnswers:
             body = segment_fields(self._rows[segment], count)
             written = self._written[segment] = orjson.Fragment(orjson.dumps(body))
         return written
+
+    def _position_of(self, segment: str) -> str:
+        found = self._positions.get(segment)
+        if found is None:
+            found = self._positions[segment] = position_of(self._rows[segment])
+        return found
 
     def _doubtful_among(self, segments: Sequence[str]) -> list[str]:
         if not self._doubtful:

@@ -23,13 +23,20 @@ _MOST: Final = 1_000
 
 def position_of(row: SegmentRow) -> str:
     """Give how far a segment has come; empty before its first page."""
-    return newest_positions([row])
+    if row.pages_offset < 0:
+        return ""
+    place = row.pages_partition, row.pages_offset
+    return str(Position.of(*place, row.workspace, row.segment_id))
 
 
 def newest_positions(rows: Iterable[SegmentRow]) -> str:
     """Give how far the newest segment of each partition has come."""
-    newest = _newest(rows)
-    return ", ".join(str(Position(*each)) for each in sorted(newest.items()))
+    newest: dict[int, SegmentRow] = {}
+    for row in rows:
+        known = newest.get(row.pages_partition)
+        if known is None or row.pages_offset > known.pages_offset:
+            newest[row.pages_partition] = row
+    return ", ".join(filter(None, (position_of(newest[each]) for each in sorted(newest))))
 
 
 def wanted_positions(header: str) -> tuple[Position, ...]:
@@ -47,13 +54,4 @@ def wanted_positions(header: str) -> tuple[Position, ...]:
 
 def reached(view: Memberships, wanted: Iterable[Position]) -> bool:
     """Tell whether a generation has come so far."""
-    newest = _newest(row for workspace in view.workspaces() for row in view.segments(workspace))
-    return all(newest.get(each.partition, -1) >= each.offset for each in wanted)
-
-
-def _newest(rows: Iterable[SegmentRow]) -> dict[int, int]:
-    newest: dict[int, int] = {}
-    for row in rows:
-        if row.pages_offset > newest.get(row.pages_partition, -1):
-            newest[row.pages_partition] = row.pages_offset
-    return newest
+    return all(map(view.has_reached, wanted))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.lookup_site import ROWS, LookupSite, path
+from heapline.kafka.position import Position
+from tests.web.lookup_site import EMOJI, ROWS, LookupSite, path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HEADER = "Heapline-Position"
 AT_LEAST = "Heapline-At-Least"
+DIGEST = "0123456789abcdef"
 
 
 def rows_at(*offsets: int) -> list[SegmentRow]:
@@ -41,7 +43,9 @@ def test_answers_tell_how_far_they_have_come(site: LookupSite) -> None:
     member = site.get("acme", "segments", "7", "members", "u1")
     assert member.headers[HEADER].startswith("p0.10")
     listed = site.get("acme", "segments").headers[HEADER]
-    assert [each.strip()[:5] for each in listed.split(",")] == ["p0.12", "p1.23"]
+    assert listed == ", ".join(
+        str(Position.of(*place)) for place in ((0, 12, "acme", "9"), (1, 23, "acme", EMOJI))
+    )
     checked = site.post("acme", "memberships:check", {"pairs": []})
     assert checked.headers[HEADER] == listed
 
@@ -108,7 +112,7 @@ def test_a_position_that_does_not_come_is_not_yet_visible(lookups: LookupSite) -
 
 def test_an_unknown_segment_is_waited_for_too(site: LookupSite) -> None:
     """The first page of a segment is news of it: no 404 before it is visible."""
-    at_least = ahead(site, 99)
+    at_least = str(Position.of(0, 99, "acme", "new"))
 
     async def waited() -> int:
         address = path("acme", "segments", "new", "members", "u1")
@@ -123,7 +127,8 @@ def test_an_unknown_segment_is_waited_for_too(site: LookupSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", " ", "x", "p0", "p0.", "p0.1,", "p-1.0", "p0.1;p1.1", "p0.9" + "9" * 30]
+    "given",
+    ["", " ", "x", "p0", "p0.1", f"p0.1.{DIGEST},", f"p-1.0.{DIGEST}", f"p0.9{'9' * 30}.{DIGEST}"],
 )
 def test_what_is_no_position_is_a_mistake(site: LookupSite, given: str) -> None:
     """400, at once."""
@@ -134,13 +139,11 @@ def test_what_is_no_position_is_a_mistake(site: LookupSite, given: str) -> None:
 
 def test_a_header_of_thousands_of_positions_is_a_mistake(site: LookupSite) -> None:
     """This server writes no such thing."""
-    given = ", ".join(["p0.1"] * 2_000)
+    given = ", ".join([f"p0.1.{DIGEST}"] * 2_000)
     assert site.get("acme", "segments", headers={AT_LEAST: given}).status_code == 400
 
 
 def ahead(site: LookupSite, offset: int) -> str:
     """Give a position of segment 7 that lies ahead of what the site has."""
     given = site.get("acme", "segments", "7", "members", "u1").headers[HEADER]
-    partition, _, rest = given.partition(".")
-    digest = rest.partition(".")[2]
-    return f"{partition}.{offset}" + (f".{digest}" if digest else "")
+    return str(replace(Position.parse(given), offset=offset))
