@@ -59,6 +59,11 @@ class StateFolder:
         return self.path / "replicas"
 
     @property
+    def index(self) -> Path:
+        """The membership index's folder."""
+        return self.path / "index"
+
+    @property
     def spill(self) -> Path:
         """Where DuckDB puts what does not fit in memory."""
         return self.path / "spill"
