@@ -53,11 +53,16 @@ MOUNTS: Final = (
         "apply_syncs",
         is_service=True,
     ),
+    Mount(
+        "materialize",
+        "Bring segment memberships to this machine, for lookups.",
+        "materialize",
+        is_service=True,
+    ),
     Mount("run", "Take events over HTTP and deliver them, in one process.", "run", is_service=True),
     Mount("segments", "List Heap's segments: size, status and age.", "segments"),
     Mount("lookup", "Tell which Heap segments a user is in.", "lookup"),
     Mount("audience", "Ask who is in an audience: evaluate, list, count."),
-    Mount("status", "Show what waits for Heap, what is paused, and why; live.", "status"),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
 )

@@ -256,6 +256,34 @@ class ForwarderSettings(_Section):
     )
 
 
+class MaterializerSettings(_Section):
+    """How memberships get from Kafka into this machine's store and index."""
+
+    payload_changes: int = Field(
+        20_000, gt=0, description="Changes in one transaction of the store; whole pages go in."
+    )
+    linger_seconds: float = Field(
+        0.1, ge=0, description="How long a whole page waits for more while more keeps coming."
+    )
+    open_page_records: int = Field(
+        2_000_000, gt=0, description="Longer pages become visible in parts: memory is bounded."
+    )
+    checkpoint_seconds: float = Field(
+        2.0, gt=0, description="An idle store folds its log into its file after so long."
+    )
+    checkpoint_log_bytes: int = Field(
+        128 * 1024 * 1024, gt=0, description="A longer log is folded in while there is work, too."
+    )
+    replica_seconds: float = Field(5.0, gt=0, description="Between two copies for analysts.")
+    low_disk_bytes: int = Field(
+        2 * 1024 * 1024 * 1024, ge=0, description="Less free space than this raises a warning."
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Serve Prometheus metrics there; empty means nowhere."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of the metrics port.")
+
+
 class LogSettings(_Section):
     """What is logged, to standard error."""
 
@@ -304,6 +332,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
+    materializer: MaterializerSettings = MaterializerSettings()
     log: LogSettings = LogSettings()
     dev: DevSettings = DevSettings()
 

@@ -116,6 +116,11 @@ class Assembler(Generic[RowT, OutcomeT]):
         return sum(pages.held for pages in self._pages.values()) + rows + len(self._outcomes)
 
     @property
+    def has_news(self) -> bool:
+        """Whether something came since the last cut that may be given out."""
+        return self._since is not None
+
+    @property
     def held_rows(self) -> int:
         """How many segment rows wait for their members."""
         return sum(map(len, self._rows.values()))

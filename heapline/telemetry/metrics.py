@@ -140,3 +140,43 @@ LOOKUPS: Final = Counter(
     ["question", "result"],
     registry=REGISTRY,
 )
+MATERIALIZED_CHANGES: Final = Counter(
+    "heapline_materialized_changes",
+    "Enters and leaves made visible to lookups; records that change nothing are not counted.",
+    registry=REGISTRY,
+)
+MATERIALIZED_RECORDS: Final = Counter(
+    "heapline_materialized_records",
+    "Records applied to the store and the index, by what they are.",
+    ["what"],
+    registry=REGISTRY,
+)
+MATERIALIZE_SECONDS: Final = Histogram(
+    "heapline_materialize_seconds",
+    "Time of one payload, by step: stage, store, publish.",
+    ["step"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+MATERIALIZER_BEHIND: Final = Gauge(
+    "heapline_materializer_behind_offsets",
+    "Offsets between what is visible and the ends seen at the last look.",
+    registry=REGISTRY,
+)
+MATERIALIZER_READY: Final = Gauge(
+    "heapline_materializer_ready",
+    "1 once everything that stood in Kafka at the start is visible.",
+    registry=REGISTRY,
+)
+MATERIALIZER_UNREADABLE: Final = Counter(
+    "heapline_materializer_unreadable",
+    "Records that could not be read and were passed over, by what they are.",
+    ["what"],
+    registry=REGISTRY,
+)
+STATE_FREE_BYTES: Final = Gauge(
+    "heapline_state_free_bytes", "Free space on the disk of the state folder.", registry=REGISTRY
+)
+REPLICAS: Final = Counter(
+    "heapline_replicas", "Copies made for analysts, by result.", ["result"], registry=REGISTRY
+)

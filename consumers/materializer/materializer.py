@@ -1,0 +1,218 @@
+"""One node's memberships from its start to its end: open, decide where to begin, follow.
+
+What can be mended is: an index that does not fit the store is built from it, and a store that may
+lack what happened while nobody read is built anew from the topics, beside the old one, whose
+history it takes over. So is an empty one: readers never see memberships that are only half read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from consumers.materializer.keeping import AnalystCopies, FreeSpace, NoCopies
+from consumers.materializer.loop import MaterializerLoop
+from consumers.materializer.node import MembershipNode, open_index
+from consumers.materializer.readiness import Readiness
+from consumers.materializer.source import COMPACTED, READ, Displaced
+from consumers.materializer.starting import BuildAnew, GoOn, Kept, decide_start
+from consumers.materializer.totals import Totals
+from heapline.errors import KafkaUnavailable, MustStop
+from heapline.telemetry import metrics
+from heapline.telemetry.logs import logger
+from state import rebuild
+from state.errors import StoreOutOfStep
+from state.index_writer import IndexWriter
+from state.replicas import Replicas
+from state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.materializer.loop import Node
+    from consumers.materializer.loop import Replicas as Copies
+    from consumers.materializer.source import Source
+    from consumers.materializer.starting import Log, There, TopicPartition
+    from heapline.clock import Clock
+    from heapline.kafka.topics import Names
+    from heapline.settings import MaterializerSettings
+    from state.folder import StateFolder
+
+_RETRY_SECONDS: Final = 1.0
+_MENDED_AT_MOST: Final = 5
+_log = logger(__name__)
+
+
+class Materializer:
+    """Keeps one state folder; run it once.
+
+    Args:
+        source: where records come from.
+        folder: the state folder; made where it is missing.
+        names: of the topics.
+        settings: how often, how much.
+        readiness: told how far everything is visible.
+        clock: for all of it.
+        stopping: asked whether to end.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        folder: StateFolder,
+        names: Names,
+        settings: MaterializerSettings,
+        readiness: Readiness,
+        clock: Clock,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._source, self._folder = source, folder
+        self._topics = {what: names.topic(topic) for what, topic in READ.items()}
+        self._compacted = {self._topics[what] for what in COMPACTED}
+        self._settings, self._readiness, self._clock = settings, readiness, clock
+        self._stopping = stopping
+        self._totals = Totals()
+        self._index_fits = True
+        self._store: Store | None = None
+
+    def run(self, *, until_caught_up: bool = False, rebuild_because: str | None = None) -> Totals:
+        """Follow the topics until asked to end.
+
+        Args:
+            until_caught_up: end once everything that stood in Kafka at the start is visible.
+            rebuild_because: build the store anew first, and why.
+
+        Raises:
+            KafkaUnavailable: no broker answers at the start, and `until_caught_up` is given.
+            NotReady: topics are missing.
+            StoreLocked, StoreCorrupt, StoreTooNew, DiskFull, StateUnwritable: see `state.errors`.
+        """
+        started = self._clock.monotonic()
+        self._folder.create()
+        try:
+            if rebuild_because is None:
+                self._store = Store(self._folder, self._clock.epoch_ms())
+            self._keep_following(rebuild_because, until_caught_up=until_caught_up)
+        finally:
+            if self._store is not None:
+                self._store.close()
+        self._totals.seconds = self._clock.monotonic() - started
+        return self._totals
+
+    def _keep_following(self, because: str | None, *, until_caught_up: bool) -> None:
+        mended = 0
+        while True:
+            try:
+                self._follow(because, until_caught_up=until_caught_up)
+            except (Displaced, StoreOutOfStep) as error:
+                mended += 1
+                if mended > _MENDED_AT_MOST:
+                    raise
+                _log.warning("beginning anew", reason=str(error))
+                self._index_fits = not isinstance(error, StoreOutOfStep)
+                because = None
+            else:
+                return
+
+    def _follow(self, because: str | None, *, until_caught_up: bool) -> None:
+        there = self._look(patiently=not until_caught_up)
+        if there is None:
+            return
+        start = self._decide(there) if because is None else BuildAnew(because)
+        if isinstance(start, BuildAnew):
+            if not self._build_anew(there, start.why):
+                return
+            start = self._decide(there)
+        if self._store is None or isinstance(start, BuildAnew):
+            raise MustStop(f"{self._folder.store} was built anew in vain: {start}")
+        for (topic, partition), lost in start.lost.items():
+            _log.warning("counts lost to retention", partition=f"{topic}[{partition}]", lost=lost)
+            metrics.LOST_TO_RETENTION.labels(topic).inc(lost)
+        self._serve(self._store, there, start, until_caught_up=until_caught_up)
+
+    def _serve(self, store: Store, there: There, start: GoOn, *, until_caught_up: bool) -> None:
+        """Follow with an open store until asked to end."""
+        store.remember_origin(there.cluster_id, dict(there.topic_ids))
+        with ExitStack() as stack:
+            index, built = open_index(self._folder.index, store, anew=not self._index_fits)
+            self._index_fits = True
+            self._totals.index_built |= built
+            node = MembershipNode(store, stack.enter_context(index), self._clock)
+            replicas = stack.enter_context(Replicas(self._folder))
+            loop = self._loop(node, AnalystCopies(replicas, store), self._readiness)
+            loop.run(start.positions, self._ends(there), until_caught_up=until_caught_up)
+
+    def _decide(self, there: There) -> GoOn | BuildAnew:
+        assert self._store is not None  # noqa: S101 -- opened by `run`, or built
+        origin = self._store.origin()
+        kept = Kept(
+            origin.cluster_id, origin.topic_ids, self._store.positions(), origin.applied_at_ms
+        )
+        something = any(log.end > log.start for log in self._logs(there).values())
+        if kept.applied_at_ms is None and something:
+            return BuildAnew("nothing is kept yet")
+        return decide_start(kept, there, self._clock.epoch_ms())
+
+    def _build_anew(self, there: There, why: str) -> bool:
+        """Build the store beside the old one and put it in its place; False where asked to end."""
+        _log.warning("building the store from the topics", why=why)
+        self._readiness.hold(f"the store is built anew: {why}")
+        self._totals.rebuilt = why
+        if self._store is not None:
+            self._store.close()
+            if self._store.version == 0:
+                # An empty store has no past: what the topic still tells of it is the history.
+                self._folder.store.unlink()
+        self._store = building = rebuild.begin(self._folder, self._clock.epoch_ms())
+        building.remember_origin(there.cluster_id, dict(there.topic_ids))
+        reached = Readiness()
+        scratch = self._folder.path / "index.building"
+        shutil.rmtree(scratch, ignore_errors=True)
+        with IndexWriter.build(scratch) as index:
+            node = MembershipNode(building, index, self._clock)
+            positions = {place: log.start for place, log in self._logs(there).items()}
+            loop = self._loop(node, NoCopies(), reached)
+            loop.run(positions, self._ends(there), until_caught_up=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not reached.reached:
+            return False
+        done = rebuild.finish(building, self._clock.epoch_ms())
+        _log.info("the store is built", **asdict(done))
+        return True
+
+    def _loop(self, node: Node, copies: Copies, readiness: Readiness) -> MaterializerLoop:
+        return MaterializerLoop(
+            source=self._source,
+            node=node,
+            replicas=copies,
+            disk=FreeSpace(self._folder.path, self._settings.low_disk_bytes),
+            readiness=readiness,
+            topics=self._topics,
+            settings=self._settings,
+            clock=self._clock,
+            stopping=self._stopping,
+            totals=self._totals,
+        )
+
+    def _look(self, *, patiently: bool) -> There | None:
+        """Ask the brokers; None where asked to end meanwhile."""
+        while not self._stopping():
+            try:
+                return self._source.there()
+            except KafkaUnavailable as error:
+                if not patiently:
+                    raise
+                self._readiness.hold(f"no Kafka answers: {error}")
+                _log.warning("waiting for Kafka", error=str(error))
+                self._clock.sleep(_RETRY_SECONDS)
+        return None
+
+    def _logs(self, there: There) -> dict[TopicPartition, Log]:
+        """Give the partitions of the compacted topics: what is lacking there is wrong answers."""
+        return {place: log for place, log in there.logs.items() if place[0] in self._compacted}
+
+    def _ends(self, there: There) -> dict[TopicPartition, int]:
+        return {place: log.end for place, log in self._logs(there).items()}

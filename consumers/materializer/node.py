@@ -1,0 +1,151 @@
+"""Store and index of this node, moved together: stage, commit, publish.
+
+The store is the truth. The index knows users by text and finds out which changes are effective;
+the store commits them; then the index shows them. A crash in between leaves the index a version
+behind, and the next start builds it anew.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from consumers.materializer.segment_rows import NewestRows, shown
+from heapline.memberships.segments import SegmentRow
+from heapline.telemetry import metrics
+from state.folder import write_ahead_log
+from state.index_writer import IndexWriter, RawChanges
+from state.payload import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from consumers.materializer.assembler import Assembled
+    from consumers.materializer.segment_rows import VisibleRow
+    from consumers.materializer.starting import TopicPartition
+    from heapline.clock import Clock
+    from state.payload import OutcomeFacts
+    from state.store import Store
+
+
+class MembershipNode:
+    """See `loop.Node`.
+
+    Args:
+        store: open.
+        index: open, and of the store's version.
+        clock: for the time of applying.
+    """
+
+    def __init__(self, store: Store, index: IndexWriter, clock: Clock) -> None:
+        self._store, self._index, self._clock = store, index, clock
+        self._log = write_ahead_log(store.database.path)
+        self._rows = NewestRows([row for row in store.segments().facts if row is not None])
+
+    @property
+    def version(self) -> int:
+        """See `loop.Node`."""
+        return self._store.version
+
+    @property
+    def log_bytes(self) -> int:
+        """See `loop.Node`."""
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def apply(
+        self, cut: Assembled[VisibleRow, OutcomeFacts], positions: Mapping[TopicPartition, int]
+    ) -> int:
+        """See `loop.Node`.
+
+        Raises:
+            StoreOutOfStep: index and store disagree; nothing was committed.
+            DiskFull, StoreCorrupt, StateUnwritable: it could not be written.
+        """
+        rows = self._rows.newer(cut.rows)
+        changes = cut.changes
+        raw = RawChanges(
+            changes.workspace,
+            changes.user,
+            changes.segment,
+            changes.enters,
+            changes.at_ms,
+            changes.sync,
+        )
+        began = perf_counter()
+        staged = self._index.stage(raw, [(row.workspace, row.segment_id) for row in rows])
+        staged_at = perf_counter()
+        now_ms = self._clock.epoch_ms()
+        version = self._store.apply(
+            Payload(
+                now_ms=now_ms,
+                positions=positions,
+                new_workspaces=staged.new_workspaces,
+                new_users=staged.new_users,
+                new_segments=staged.new_segments,
+                changes=staged.changes,
+                segments=tuple(rows),
+                outcomes=tuple(cut.outcomes),
+            )
+        )
+        stored_at = perf_counter()
+        self._index.publish(
+            staged,
+            [shown(row) for row in rows],
+            version=version,
+            position=position_facts(positions),
+            as_of_ms=now_ms,
+        )
+        metrics.MATERIALIZE_SECONDS.labels("stage").observe(staged_at - began)
+        metrics.MATERIALIZE_SECONDS.labels("store").observe(stored_at - staged_at)
+        metrics.MATERIALIZE_SECONDS.labels("publish").observe(perf_counter() - stored_at)
+        return len(staged.changes)
+
+    def checkpoint(self) -> None:
+        """See `loop.Node`."""
+        self._store.checkpoint()
+
+
+def open_index(folder: Path, store: Store, *, anew: bool = False) -> tuple[IndexWriter, bool]:
+    """Open the index of a store; tell whether it had to be built.
+
+    Args:
+        folder: the index.
+        store: whose.
+        anew: build it whatever it is.
+    """
+    if not anew:
+        index = IndexWriter.open(folder)
+        if index.version == store.version:
+            return index, False
+        index.close()
+    return build_index(folder, store), True
+
+
+def build_index(folder: Path, store: Store) -> IndexWriter:
+    """Write a store's index anew; readers go over to it by themselves."""
+    workspaces = store.workspaces()
+    segments = store.segments()
+    return IndexWriter.build(
+        folder,
+        workspaces,
+        store.users(),
+        [
+            SegmentRow(workspaces[workspace], segment_id) if facts is None else shown(facts)
+            for workspace, segment_id, facts in zip(
+                segments.workspace.tolist(), segments.segment_id, segments.facts, strict=True
+            )
+        ],
+        store.memberships(),
+        version=store.version,
+        position=position_facts(store.positions()),
+        as_of_ms=store.origin().applied_at_ms or 0,
+    )
+
+
+def position_facts(positions: Mapping[TopicPartition, int]) -> dict[str, int]:
+    """Name positions as the index does."""
+    return {f"{topic}/{partition}": at for (topic, partition), at in positions.items()}

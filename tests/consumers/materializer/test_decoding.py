@@ -1,0 +1,189 @@
+"""Records become facts: quickly where heapline wrote them, exactly where somebody else did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.materializer.decoding import RecordReader
+from consumers.materializer.segment_rows import NewestRows, VisibleRow
+from heapline.heap.membership_record import AT, PAGE_END, SYNC, MembershipChange
+from heapline.heap.segment_keys import memberships_partition
+from heapline.heap.segment_record import HeapSegment, SegmentStatus, SegmentSync, SyncKind
+from heapline.kafka.codec import Encoder
+from heapline.kafka.schemas import schema_text
+from heapline.words import SegmentId, UserId, Workspace
+from state.payload import OutcomeFacts
+from tests.fakes.schema_source import FakeSchemas
+
+CONTRACTS = ("SegmentMembership", "HeapSegment", "OutcomeCounts")
+IDS = {contract: number for number, contract in enumerate(CONTRACTS, 1)}
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+
+
+def reader() -> RecordReader:
+    """Give a reader whose registry knows the three contracts."""
+    schemas = FakeSchemas({n: schema_text(contract) for contract, n in IDS.items()})
+    return RecordReader(schemas, 12)
+
+
+def encoded(contract: str, record: dict[str, Any]) -> bytes:
+    """Give a framed value."""
+    return Encoder(contract, IDS[contract]).encode(record)
+
+
+def message(
+    offset: int = 0,
+    key: bytes | None = None,
+    value: bytes | None = None,
+    headers: list[tuple[str, bytes]] | None = None,
+) -> Message:
+    """Give a record as the consumer gives it."""
+    return Message(
+        topic="t",
+        partition=0,
+        offset=offset,
+        key=key,
+        value=value,
+        headers=None if headers is None else [(name, told) for name, told in headers],
+        timestamp=(1, 77),
+    )
+
+
+def written(change: MembershipChange, offset: int) -> Message:
+    """Give a record as the segment sync consumer writes it."""
+    record = change.to_record()
+    value = None if record is None else encoded("SegmentMembership", record)
+    return message(offset, change.key(), value, change.headers())
+
+
+CHANGES = st.builds(
+    MembershipChange,
+    workspace=TEXTS.map(Workspace),
+    user=TEXTS.map(UserId),
+    segment=TEXTS.map(SegmentId),
+    enters=st.booleans(),
+    at_ms=st.integers(0, 2**42),
+    sync=st.none() | TEXTS,
+    ends_page=st.booleans(),
+)
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=8))
+def test_what_was_written_is_read(changes: list[MembershipChange]) -> None:
+    """Every fact of a record comes back, in order, with the ends of pages."""
+    run = reader().changes([written(each, 10 + n) for n, each in enumerate(changes)])
+    columns = run.columns
+    assert columns.workspace == [each.workspace for each in changes]
+    assert columns.user == [each.user for each in changes]
+    assert columns.segment == [each.segment for each in changes]
+    assert columns.enters == [each.enters for each in changes]
+    assert columns.at_ms == [each.at_ms for each in changes]
+    assert columns.sync == [each.sync for each in changes]
+    assert run.ends == [(n + 1, 11 + n) for n, each in enumerate(changes) if each.ends_page]
+    assert run.next_offset == 10 + len(changes)
+
+
+KEY = orjson.dumps(["acme", "u", "s"])
+VALUE = encoded("SegmentMembership", {"entered_at": 5, "sync_task_id": "sync"})
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "at_ms", "sync"),
+    [
+        (VALUE, None, 5, "sync"),
+        (VALUE, [("trace", b"\x00")], 5, "sync"),
+        (None, None, 77, None),
+        (None, [("trace", b"\x00"), (AT, b"8"), (SYNC, b"x")], 8, "x"),
+        (None, [(AT, b"no number")], 77, None),
+    ],
+)
+def test_records_of_others_are_read_too(
+    value: bytes | None, headers: list[tuple[str, bytes]] | None, at_ms: int, sync: str | None
+) -> None:
+    """Without our headers the value tells, and a leave's time is when it was written."""
+    columns = reader().changes([message(0, KEY, value, headers)]).columns
+    assert (columns.at_ms, columns.sync) == ([at_ms], [sync])
+    assert columns.enters == [value is not None]
+
+
+def test_headers_added_by_others_do_not_hide_the_end_of_a_page() -> None:
+    """Interceptors may add theirs behind ours."""
+    headers = [(AT, b"8"), (SYNC, b"x"), (PAGE_END, b""), ("trace", b"1")]
+    assert reader().changes([message(4, KEY, None, headers)]).ends == [(1, 5)]
+
+
+@pytest.mark.parametrize(
+    "key", [None, b"", b"\xff", b"[]", b'["a","b"]', b'{"a":1,"b":2,"c":3}', b'["a","b",3]']
+)
+def test_what_is_no_membership_is_passed_over(key: bytes | None) -> None:
+    """Such a record changes nobody; it may end a page all the same, and is passed."""
+    run = reader().changes([message(4, key, VALUE, [(AT, b"8"), (PAGE_END, b"")])])
+    assert len(run.columns) == 0
+    assert (run.ends, run.next_offset) == ([(0, 5)], 5)
+
+
+def segment(pages_offset: int = 3, **more: Any) -> HeapSegment:  # noqa: ANN401 -- any field
+    """Give a segment's record."""
+    return HeapSegment(
+        workspace=Workspace("acme"),
+        segment_id=SegmentId("s"),
+        updated_at_ms=9,
+        pages_partition=1,
+        pages_offset=pages_offset,
+        status=SegmentStatus.COMPLETE,
+        memberships_offset=40,
+        **more,
+    )
+
+
+def test_a_segments_record_becomes_a_row() -> None:
+    """It waits for the partition in which the workspace's memberships lie."""
+    sync = SegmentSync("a", 1, SyncKind.SYNC, 2, 7, 8, 9, 1, adds=5)
+    record = segment(name="Trial users", syncs=(sync,)).to_record()
+    row = reader().row(message(value=encoded("HeapSegment", record)))
+    assert row is not None
+    assert row.key == ("acme", "s")
+    assert row.memberships_partition == memberships_partition(Workspace("acme"), 12)
+    assert row.memberships_offset == 40
+    assert (row.facts.name, row.facts.syncs[0].adds) == ("Trial users", 5)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x00\x00\x00\x00\x02nonsense"])
+def test_what_is_no_segment_is_passed_over(value: bytes | None) -> None:
+    """Neither a tombstone nor garbage makes a row."""
+    assert reader().row(message(value=value)) is None
+
+
+def test_a_checkpoints_counts_are_read() -> None:
+    """One fact for each entry."""
+    count = {
+        "source": "events",
+        "event": "nudge_shown",
+        "outcome": "delivered",
+        "reason": None,
+        "minute": 60_000,
+        "count": 7,
+    }
+    value = encoded("OutcomeCounts", {"workspace": "acme", "counts": [count]})
+    facts = OutcomeFacts("acme", "events", "nudge_shown", "delivered", None, 60_000, 7)
+    assert reader().outcomes(message(value=value)) == [facts]
+    assert reader().outcomes(message(value=b"\x00")) == []
+
+
+def test_an_older_row_never_follows_a_newer_one() -> None:
+    """What a restart reads again was shown already, and is shown again only if it is newest."""
+    rows = {
+        n: reader().row(message(value=encoded("HeapSegment", segment(n).to_record())))
+        for n in range(6)
+    }
+    seen: list[VisibleRow] = [row for row in rows.values() if row is not None]
+    newest = NewestRows([seen[3].facts])
+    assert newest.newer([seen[2]]) == []
+    assert newest.newer([seen[3], seen[5]]) == [seen[3].facts, seen[5].facts]
+    assert newest.newer([seen[4]]) == []
