@@ -63,6 +63,7 @@ MOUNTS: Final = (
     Mount("segments", "List Heap's segments: size, status and age.", "segments"),
     Mount("lookup", "Tell which Heap segments a user is in.", "lookup"),
     Mount("audience", "Ask who is in an audience: evaluate, list, count."),
+    Mount("status", "Show what waits for Heap, what is paused, and why; live.", "status"),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
 )

@@ -12,8 +12,12 @@ from cli.freshness import doubt, freshness_fields, tell_doubts, tell_freshness
 from cli.index_option import JsonOption, WorkspaceOption, open_index
 from cli.output import print_json, print_table
 from cli.plain_text import printable
+from heapline.clock import SystemClock
 from heapline.errors import CallerMistake
 from heapline.memberships import UnknownSegment
+from heapline.settings import load_settings
+from heapline.words import SegmentId, Workspace
+from producers.drains import drain_segments
 from web.lookup_answers import WorkspaceAnswers, segment_fields
 from web.lookup_times import time_text
 
@@ -32,20 +36,31 @@ def segments(
     members: Annotated[
         bool, typer.Option("--members", help="Print the ids of SEGMENT's members, one a line.")
     ] = False,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Let everybody leave SEGMENT, until Heap syncs it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --drain: do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List a workspace's Heap segments: size, status, rhythm and age; or look at one.
 
     Reads the index that `heapline materialize` keeps on this machine.
+
+    To get everybody of a partial segment again: turn its toggle off in Heap, --drain it here, and
+    turn it on again; Heap then sends all members.
     """
     asked = open_index(workspace)
     if segment is None:
-        if members:
-            raise typer.BadParameter("needs a SEGMENT", param_hint="--members")
+        if members or drain:
+            raise typer.BadParameter(
+                "needs a SEGMENT", param_hint="--members" if members else "--drain"
+            )
         _list(asked, as_json=as_json)
         return
     row = find_segment(asked, segment)
-    if members:
+    if drain:
+        _drain(asked, row, yes=yes, as_json=as_json)
+    elif members:
         _print_members(asked, row, as_json=as_json)
     elif as_json:
         count = asked.view.count(asked.workspace, row.segment_id)
@@ -71,6 +86,20 @@ def find_segment(asked: Asked, named: str) -> SegmentRow:
         ids = ", ".join(row.segment_id for row in found)
         raise CallerMistake(f"several segments are named {named!r}: say which by its id: {ids}")
     return found[0]
+
+
+def _drain(asked: Asked, row: SegmentRow, *, yes: bool, as_json: bool) -> None:
+    members = asked.view.count(asked.workspace, row.segment_id)
+    if not yes:
+        named = printable(row.name or row.segment_id)
+        typer.confirm(f"Let all {members:,} members leave {named}?", abort=True, err=True)
+    workspace, segment = Workspace(asked.workspace), SegmentId(row.segment_id)
+    now_ms = SystemClock().epoch_ms()
+    (position,) = drain_segments(load_settings(), workspace, [segment], now_ms)
+    if as_json:
+        print_json({"segment": row.segment_id, "position": str(position)})
+    else:
+        print("asked for; `heapline apply-syncs` carries it out")
 
 
 def _about(asked: Asked) -> dict[str, Any]:

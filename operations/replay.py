@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from heapline.clock import Clock
     from heapline.heap.connection import Connection
-    from heapline.kafka.topics import Names
+    from heapline.kafka.topics import Names, Topic
     from heapline.outcomes import SkipReason
     from heapline.settings import Settings
     from heapline.words import Workspace
@@ -237,14 +237,20 @@ def _settled(settings: Settings, names: Names, wanted: Wanted) -> Iterator[Messa
 
 
 def settled_offsets(
-    settings: Settings, names: Names, partitions: Collection[int]
+    settings: Settings, names: Names, partitions: Collection[int], of: Topic = EVENTS
 ) -> dict[int, int]:
     """Give the offsets up to which the forwarder has settled everything; 0 where it never ran.
+
+    Args:
+        settings: where Kafka is.
+        names: of this installation.
+        partitions: numbers.
+        of: the topic of events, or the deferred one.
 
     Raises:
         KafkaUnavailable: the brokers do not answer.
     """
-    topic, group = names.topic(EVENTS), names.group(FORWARDER_GROUP)
+    topic, group = names.topic(of), names.group(FORWARDER_GROUP)
     asked = ConsumerGroupTopicPartitions(
         group, [TopicPartition(topic, each) for each in partitions]
     )

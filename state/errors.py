@@ -3,7 +3,7 @@
 ::
 
     MustStop       StoreCorrupt · StoreOutOfStep · DiskFull
-    CallerMistake  StoreLocked · StoreTooNew · StateUnwritable · StoreMissing
+    CallerMistake  StoreLocked · StoreTooNew · StateUnwritable · StoreMissing · BackupExists
 """
 
 from __future__ import annotations
@@ -138,6 +138,18 @@ class StoreMissing(CallerMistake):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} does not exist; `heapline materialize` makes it")
+        self.path = path
+
+
+class BackupExists(CallerMistake):
+    """A backup is to be written where something stands already.
+
+    Attributes:
+        path: where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists; choose another name for the backup")
         self.path = path
 
 

@@ -54,14 +54,14 @@ class StateFolder:
         return self.path / "analyst" / "heapline.duckdb"
 
     @property
-    def index(self) -> Path:
-        """The folder of the membership index."""
-        return self.path / "index"
-
-    @property
     def replicas(self) -> Path:
         """The folder of versioned replicas and their pointer `CURRENT`."""
         return self.path / "replicas"
+
+    @property
+    def index(self) -> Path:
+        """The membership index's folder."""
+        return self.path / "index"
 
     @property
     def spill(self) -> Path:

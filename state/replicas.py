@@ -16,13 +16,17 @@ import re
 import selectors
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from state.database import Database, Engine
-from state.errors import DiskFull, StateUnwritable, StoreMissing
+from state.errors import DiskFull, StateUnwritable, StoreLocked, StoreMissing
+from state.folder import WriterLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from state.folder import StateFolder
     from state.store import Store
 
@@ -115,7 +119,8 @@ class Replicas:
             "source": str(self._folder.store),
             "targets": [str(target), str(self._folder.analyst)],
         }
-        if self._child is None:
+        if self._child is None or self._child.poll() is not None:
+            self._stop()
             _sweep(self._folder)
             self._child = _started()
         asked = _pipe(self._child, "stdin")
@@ -163,13 +168,48 @@ def open_replica(folder: StateFolder, engine: Engine | None = None) -> Database:
     """
     for _ in range(_OPEN_ATTEMPTS):
         try:
-            name = (folder.replicas / CURRENT).read_text(encoding="ascii").strip()
-            return Database(folder.replicas / name, engine or Engine(), read_only=True)
-        except (FileNotFoundError, StoreMissing):
+            return Database(newest_replica(folder), engine or Engine(), read_only=True)
+        except StoreMissing:
             # Between our reading the name and opening the file, newer ones have replaced it.
             if not (folder.replicas / CURRENT).exists():
                 break
     raise StoreMissing(folder.replicas / CURRENT)
+
+
+def newest_replica(folder: StateFolder) -> Path:
+    """Give the path of the newest version, which stays until as many newer ones are made.
+
+    Raises:
+        StoreMissing: there is none yet.
+    """
+    try:
+        return folder.replicas / (folder.replicas / CURRENT).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise StoreMissing(folder.replicas / CURRENT) from None
+
+
+@contextmanager
+def settled(folder: StateFolder, engine: Engine | None = None) -> Iterator[Database]:
+    """Open what can be read without disturbing anybody, read only.
+
+    That is the store itself where nobody writes it, and then nobody can until the end of the
+    block; else the newest replica.
+
+    Raises:
+        StoreMissing: there is neither.
+        StoreCorrupt: it is damaged.
+    """
+    engine = engine or Engine()
+    if not folder.path.is_dir():
+        raise StoreMissing(folder.store)
+    try:
+        lock = WriterLock(folder)
+    except StoreLocked:
+        with open_replica(folder, engine) as replica:
+            yield replica
+        return
+    with lock, Database(folder.store, engine, read_only=True) as store:
+        yield store
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -31,19 +31,26 @@ def partitions(dispatcher: Dispatcher, now: Now) -> Iterator[PartitionStatus]:
 
 def _blocker(dispatcher: Dispatcher, record: Record, now: Now) -> Blocker:
     since_ms = now.epoch_ms - int((now.monotonic - record.read_at) * 1000)
-    return Blocker(
-        record.offset, since_ms, record.workspace, why_waiting(dispatcher, record, now.monotonic)
-    )
+    return Blocker(record.offset, since_ms, record.workspace, why_waiting(dispatcher, record, now))
 
 
-def why_waiting(dispatcher: Dispatcher, record: Record, now: float) -> str:
+def why_waiting(dispatcher: Dispatcher, record: Record, now: Now) -> str:
     """Say in words what an unsettled record waits for."""
     if not record.workspace:
         return "its schema id is not known to the registry yet"
     if not record.identity:
-        return "deferred: its time has not come, or its workspace takes nothing now"
+        return _why_deferred(record, now.epoch_ms)
     lane = dispatcher.lane_of(record.workspace)
-    return _TURN if lane is None else _why_in_lane(lane, record, now)
+    return _TURN if lane is None else _why_in_lane(lane, record, now.monotonic)
+
+
+def _why_deferred(record: Record, now_ms: int) -> str:
+    deferral = record.deferral
+    reason = f" ({deferral.reason})" if deferral is not None and deferral.reason else ""
+    due_ms = deferral.not_before_ms if deferral is not None else now_ms
+    if due_ms <= now_ms:
+        return f"deferred{reason}, due, and its workspace takes nothing now"
+    return f"deferred{reason}, due in {(due_ms - now_ms) // 1000} s"
 
 
 def _why_in_lane(lane: Lane, record: Record, now: float) -> str:
@@ -63,9 +70,10 @@ def workspaces(
     dispatcher: Dispatcher, limits: LimitSettings, now: Now
 ) -> tuple[list[WorkspaceStatus], int]:
     """Tell of workspaces with something waiting or in trouble; and how many were left out."""
-    deferred = Counter(dispatcher.window.counts())
+    ahead = Counter(dispatcher.window.counts())
+    deferred = ahead.copy()
     deferred.update(dispatcher.settling.deferred_elsewhere())
-    found = [*_lanes(dispatcher.lanes.values(), deferred, limits, now)]
+    found = [*_lanes(dispatcher.lanes.values(), deferred, ahead, limits, now)]
     told = {each.workspace for each in found}
     for workspace, count in deferred.items():
         if workspace not in told and count > 0:
@@ -76,6 +84,7 @@ def workspaces(
                     "",
                     "hold" if held else "open",
                     deferred=count,
+                    read_ahead=ahead[workspace],
                     drain_seconds=None if held else drain_seconds(count, 0, limits),
                 )
             )
@@ -84,7 +93,11 @@ def workspaces(
 
 
 def _lanes(
-    lanes: Iterable[Lane], deferred: Counter[str], limits: LimitSettings, now: Now
+    lanes: Iterable[Lane],
+    deferred: Counter[str],
+    ahead: Counter[str],
+    limits: LimitSettings,
+    now: Now,
 ) -> Iterator[WorkspaceStatus]:
     for lane in lanes:
         behind = deferred.get(lane.workspace, 0)
@@ -103,6 +116,7 @@ def _lanes(
             blocked,
             sum(len(request.records) for request in lane.in_flight.values()),
             behind,
+            ahead[lane.workspace],
             round(lane.budget.in_use_share(), 4),
             None
             if lane.pause is not None

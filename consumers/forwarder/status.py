@@ -63,7 +63,7 @@ class WorkspaceStatus:
         waiting: events in the lane.
         over_identity_limit: how many of them wait for their own user's limit.
         in_flight: events in requests under way.
-        deferred: events known to wait in the deferred topic.
+        deferred: events known to wait in the deferred topic, `read_ahead` of them in memory.
         budget_share: of Heap's limit for the app, how much the last minute has used.
         drain_seconds: how long all of that takes under Heap's limits; None while it does not move.
     """
@@ -77,6 +77,7 @@ class WorkspaceStatus:
     over_identity_limit: int = 0
     in_flight: int = 0
     deferred: int = 0
+    read_ahead: int = 0
     budget_share: float = 0.0
     drain_seconds: float | None = 0.0
 

@@ -171,7 +171,11 @@ def sync_id_of(page: SegmentPage, at: Place) -> str:
 
 
 def _drain(known: HeapSegment, page: SegmentPage, at: Place) -> Decision:
-    if _repeated(known, SyncKind.DRAIN, page, digest=None):
+    if page.sync_task_id is None:
+        repeated = _repeated(known, SyncKind.DRAIN, page, digest=None)
+    else:
+        repeated = any(sync.id == page.sync_task_id for sync in known.syncs)
+    if repeated:
         return Duplicate(known)
     begun = _begun(known, page, at, SyncKind.DRAIN)
     sync = replace(begun.syncs[-1], completed_at_ms=page.received_at_ms, total_pages=1)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tests.web.lookup_site import LookupSite
 
+ENTERED_AT = "2026-01-31T09:30:00.000Z"
 IN_7 = {"type": "CONDITION", "condition": {"type": "heap", "operator": "is", "value": "7"}}
 ON_MOBILE = {
     "type": "CONDITION",
@@ -59,11 +60,19 @@ def test_segments_of_a_workspace(lookups: LookupSite) -> None:
     assert segment_of(rows, EMOJI)["last_synced_at"] is None
 
 
+def test_a_member_and_since_when(lookups: LookupSite) -> None:
+    """With what is known of the segment."""
+    found = body_of(lookups.get("acme", "segments", "7", "members", "u1"))
+    assert (found["member"], found["entered_at"]) == (True, ENTERED_AT)
+    assert found["segment"] == segment_of(body_of(lookups.get("acme", "segments"))["segments"], "7")
+
+
 def test_segments_of_a_user(lookups: LookupSite) -> None:
     """With names, and with what makes the answer doubtful."""
     found = body_of(lookups.get("acme", "users", "u1", "segments"))
     assert [row["id"] for row in found["segments"]] == ["7", "8", EMOJI]
     assert [row["name"] for row in found["segments"]] == ["Free customers", "Old news", "Odd"]
+    assert {row["entered_at"] for row in found["segments"]} == {ENTERED_AT}
     assert segment_of(found["segments"], "8")["stale"] is True
     assert found["doubtful"] == ["8", "9"]
 

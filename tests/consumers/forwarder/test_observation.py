@@ -117,7 +117,7 @@ def _why_first_waiting(world: VirtualWorld) -> str:
         for record in request.records
     }
     first = next(record for record in waiting if record not in in_flight)
-    return observation.why_waiting(world.dispatcher, first, world.seconds)
+    return observation.why_waiting(world.dispatcher, first, world.now())
 
 
 def test_a_workspace_on_hold_is_told() -> None:

@@ -190,6 +190,17 @@ def test_a_second_drain_is_a_retry_for_an_hour() -> None:
     assert log.members == set()
 
 
+def test_a_drain_with_an_id_is_known_by_it() -> None:
+    """An operator's drain is meant, though Heap drained a minute ago; its retry is none."""
+    log = Log()
+    log.take(drain(0))
+    log.take(page("s1", add="a"))
+    meant = replace(drain(_MINUTE), sync_task_id="by-hand")
+    assert isinstance(log.take(meant), Drain)
+    assert log.members == set()
+    assert isinstance(log.take(replace(meant, received_at_ms=9 * _HOUR)), Duplicate)
+
+
 def test_a_page_without_a_sync_is_one_of_its_own() -> None:
     """Its retry within the hour is no-op; later it is meant."""
     log = Log()

@@ -1,0 +1,163 @@
+"""How fast lookups are over HTTP: one server process on one core, its client in another process."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from bench.child import child
+from bench.installation import wait_until
+from bench.report import Section, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+REQUESTS: Final = 10_000
+CONNECTIONS: Final = 16
+_START_SECONDS: Final = 60.0
+_LONGEST_SECONDS: Final = 600.0
+_PAIRS: Final = 100
+_MICROSECONDS: Final = 1e6
+
+
+class Filled(NamedTuple):
+    """An index to ask.
+
+    Attributes:
+        state: the state folder it is in.
+        workspace: the only one.
+        segments: ids.
+        users: ids of some who are in a segment.
+        memberships: how many there are.
+    """
+
+    state: Path
+    workspace: str
+    segments: Sequence[str]
+    users: Sequence[str]
+    memberships: int
+
+
+def member(filled: Filled, chance: random.Random) -> str:
+    """Ask whether a user is in a segment."""
+    user, segment = chance.choice(filled.users), chance.choice(filled.segments)
+    return _get(f"{_root(filled)}/segments/{quote(segment, '')}/members/{quote(user, '')}")
+
+
+def segments_of(filled: Filled, chance: random.Random) -> str:
+    """Ask which segments a user is in."""
+    return _get(f"{_root(filled)}/users/{quote(chance.choice(filled.users), '')}/segments")
+
+
+def check(filled: Filled, chance: random.Random) -> str:
+    """Ask about many pairs."""
+    pairs = [
+        {"user": chance.choice(filled.users), "segment": chance.choice(filled.segments)}
+        for _ in range(_PAIRS)
+    ]
+    return _post(f"{_root(filled)}/memberships:check", {"pairs": pairs})
+
+
+def evaluate(filled: Filled, chance: random.Random) -> str:
+    """Ask whether a user is in A and B and not C."""
+    a, b, c = chance.sample(list(filled.segments), 3)
+    conditions = [("is", a), ("is", b), ("isNot", c)]
+    rules = [
+        {"type": "CONDITION", "condition": {"type": "heap", "operator": operator, "value": value}}
+        for operator, value in conditions
+    ]
+    audience = {"type": "AND", "exprs": rules}
+    body = {"audience": audience, "users": [chance.choice(filled.users)]}
+    return _post(f"{_root(filled)}/audiences:evaluate", body)
+
+
+QUESTIONS: Final[dict[str, Callable[[Filled, random.Random], str]]] = {
+    "is a user in a segment": member,
+    "which segments is a user in": segments_of,
+    f"{_PAIRS} pairs of user and segment": check,
+    "does a user match A and B and not C": evaluate,
+}
+
+
+def measure(filled: Filled, requests: int = REQUESTS) -> Section:
+    """Ask each question alone over one connection, and then over many at once.
+
+    Raises:
+        RuntimeError: an answer was no 200, or a process failed.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, question in QUESTIONS.items():
+        chance = random.Random(name)
+        plan = [question(filled, chance) for _ in range(requests)]
+        found[name] = {
+            "alone": _asked(filled, plan[: requests // 4], 1),
+            "at_once": _asked(filled, plan, CONNECTIONS),
+        }
+    return section(filled, found)
+
+
+def _asked(filled: Filled, plan: list[str], connections: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="heapline-bench-") as folder:
+        port_file, plan_file = Path(folder, "port"), Path(folder, "plan")
+        plan_file.write_bytes(orjson.dumps(plan))
+        environment = {"HEAPLINE_STATE__DIRECTORY": str(filled.state)}
+        with child("bench.lookup_server", "--port-file", str(port_file), env=environment) as server:
+            patience = wait_until(_START_SECONDS, "the server did not start")
+            while not port_file.exists():
+                if server.process.poll() is not None:
+                    raise RuntimeError(server.errors())
+                patience.pause()
+            port = port_file.read_text(encoding="ascii")
+            asking = ("--plan", str(plan_file), "--port", port, "--connections", str(connections))
+            with child("bench.lookup_client", *asking, env={}) as client:
+                figures = client.result(_LONGEST_SECONDS)
+            spent = server.stop()
+    return {**figures, "cpu_seconds_per_request": spent["cpu_seconds"] / len(plan)}
+
+
+def section(filled: Filled, found: dict[str, dict[str, Any]]) -> Section:
+    """Write the report."""
+    rows: list[tuple[object, ...]] = [
+        ("microseconds, but requests/s", "p50", "p99", "requests/s", "p50", "p99", "CPU")
+    ]
+    for name, each in found.items():
+        alone, many = each["alone"], each["at_once"]
+        rows.append(
+            (
+                name,
+                *(_us(alone[key]) for key in ("p50_seconds", "p99_seconds")),
+                f"{many['per_second']:,.0f}",
+                *(_us(many[key]) for key in ("p50_seconds", "p99_seconds")),
+                _us(many["cpu_seconds_per_request"]),
+            )
+        )
+    lines = [
+        f"one server process on one core, {filled.memberships:,} memberships; over one connection,",
+        f"then over {CONNECTIONS} at once; bare sockets in another process",
+        "",
+        *table(rows),
+    ]
+    return Section("HTTP lookups", lines, {"memberships": filled.memberships, **found})
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * _MICROSECONDS:,.0f}"
+
+
+def _root(filled: Filled) -> str:
+    return f"/v1/workspaces/{quote(filled.workspace, '')}"
+
+
+def _get(path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def _post(path: str, body: object) -> str:
+    written = orjson.dumps(body).decode()
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(written.encode())}\r\n\r\n{written}"
