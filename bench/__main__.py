@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from rich.console import Console
 
-from bench import latency, mapping, memory, pacing, publishing, throughput
+from bench import http_lookups, latency, mapping, memory, pacing, publishing, throughput
 from bench.child import counting_heap
 from bench.machine import machine
 from bench.report import Section
@@ -24,12 +24,23 @@ from heapline.telemetry.logs import configure_logs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-ALL: Final = ("mapping", "publishing", "throughput", "latency", "memory", "pacing")
+ALL: Final = (
+    "mapping",
+    "http_lookups",
+    "publishing",
+    "throughput",
+    "latency",
+    "memory",
+    "pacing",
+)
+_WITHOUT_WORLD: Final = {"mapping", "http_lookups"}
 _QUICK_EVENTS: Final = 50_000
 _QUICK_WAITING: Final = 200_000
 _WAITING: Final = 1_000_000
 _QUICK_SAMPLES: Final = 50
 _SAMPLES: Final = 200
+_QUICK_LOOKUPS: Final = (100_000, 2_000)
+"""Users, and requests a question."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -69,7 +80,9 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
     yield machine()
     if "mapping" in names:
         yield _mapping()
-    if names == ["mapping"]:
+    if "http_lookups" in names:
+        yield http_lookups.measure(*(_QUICK_LOOKUPS if chosen.quick else ()))
+    if _WITHOUT_WORLD.issuperset(names):
         return
     with ExitStack() as running:
         reporter = ConsoleReporter(Console(stderr=True))

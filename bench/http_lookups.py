@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import orjson
 
 from bench.child import child
+from bench.filled_index import USERS, filled_index
 from bench.installation import wait_until
 from bench.report import Section, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from bench.filled_index import Filled
 
 REQUESTS: Final = 10_000
 CONNECTIONS: Final = 16
@@ -23,24 +26,6 @@ _START_SECONDS: Final = 60.0
 _LONGEST_SECONDS: Final = 600.0
 _PAIRS: Final = 100
 _MICROSECONDS: Final = 1e6
-
-
-class Filled(NamedTuple):
-    """An index to ask.
-
-    Attributes:
-        state: the state folder it is in.
-        workspace: the only one.
-        segments: ids.
-        users: ids of some who are in a segment.
-        memberships: how many there are.
-    """
-
-    state: Path
-    workspace: str
-    segments: Sequence[str]
-    users: Sequence[str]
-    memberships: int
 
 
 def member(filled: Filled, chance: random.Random) -> str:
@@ -84,7 +69,17 @@ QUESTIONS: Final[dict[str, Callable[[Filled, random.Random], str]]] = {
 }
 
 
-def measure(filled: Filled, requests: int = REQUESTS) -> Section:
+def measure(users: int = USERS, requests: int = REQUESTS) -> Section:
+    """Write an index of so many users, and ask it.
+
+    Raises:
+        RuntimeError: see `asked`.
+    """
+    with tempfile.TemporaryDirectory(prefix="heapline-bench-") as state:
+        return asked(filled_index(Path(state), users), requests)
+
+
+def asked(filled: Filled, requests: int) -> Section:
     """Ask each question alone over one connection, and then over many at once.
 
     Raises:
@@ -142,7 +137,7 @@ def section(filled: Filled, found: dict[str, dict[str, Any]]) -> Section:
         "",
         *table(rows),
     ]
-    return Section("HTTP lookups", lines, {"memberships": filled.memberships, **found})
+    return Section("http_lookups", lines, {"memberships": filled.memberships, **found})
 
 
 def _us(seconds: float) -> str:
