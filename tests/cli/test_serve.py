@@ -18,10 +18,14 @@ from heapline.events.model import Event
 from heapline.kafka.codec import Decoder
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import EVENTS
+from tests.command import clean_environment
 from tests.on_kafka import environment_for, make_topics, read_all, settings_for
+from tests.small_index import write_index
+from tests.web.lookup_site import EMOJI, LONG, MEMBERS, ROWS, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from devstack.world import World
 
@@ -134,6 +138,45 @@ def test_registry_down_at_the_start_and_again_later(
         wait_for(f"{url}/readyz", 200)
         world.registry.kill()
         assert httpx.post(f"{url}/v1/events", json=EVENT, timeout=30).status_code == 200
+
+
+def test_lookups_alone_need_no_kafka(tmp_path: Path) -> None:
+    """Not ready until there is an index, then answered over a real socket, kept open."""
+    environment = {"HEAPLINE_STATE__DIRECTORY": str(tmp_path)}
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--only", "lookups"],
+        env=clean_environment(environment),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("heapline serves lookups on http://127.0.0.1:"), line
+            url = line.split()[-1]
+            assert wait_for(f"{url}/readyz", 503).json()["failing"] == ["index"]
+            write_index(tmp_path / "index", ROWS, MEMBERS)
+            wait_for(f"{url}/readyz", 200)
+            with httpx.Client(base_url=url, timeout=30) as client:
+                member = client.get(path("acme", "segments", EMOJI, "members", EMOJI))
+                assert member.json()["member"] is True
+                tagged = client.get(
+                    path("acme", "segments"), headers={"if-none-match": member.headers["etag"]}
+                )
+                assert (tagged.status_code, tagged.content) == (304, b"")
+                long = {"pairs": [{"user": LONG, "segment": "7"}]}
+                checked = client.post(path("acme", "memberships:check"), json=long)
+                assert checked.json()["results"][0]["member"] is True
+                assert client.get(path("acme", "users", "jane@example.org", "segments")).is_success
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=30)
+            assert process.returncode == 0
+            assert "jane" not in err
+        finally:
+            process.kill()
 
 
 def environment_for_kafka(world: World, prefix: str) -> dict[str, str]:
