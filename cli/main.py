@@ -64,6 +64,8 @@ MOUNTS: Final = (
     Mount("lookup", "Tell which Heap segments a user is in.", "lookup"),
     Mount("audience", "Ask who is in an audience: evaluate, list, count."),
     Mount("status", "Show what waits for Heap, what is paused, and why; live.", "status"),
+    Mount("sql", "Ask memberships, their history and outcomes in SQL.", "sql"),
+    Mount("export", "Write what analysts read as Parquet files.", "export"),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
 )

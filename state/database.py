@@ -136,6 +136,13 @@ class Database:
         with file_errors(self.path):
             return self._connection.execute(sql, parameters).fetchnumpy()
 
+    def stream(self, sql: str, rows_at_once: int = 10_000) -> Iterator[tuple[Any, ...]]:
+        """Run a statement and give its rows as they are read; nothing else may run meanwhile."""
+        with file_errors(self.path):
+            result = self._connection.execute(sql)
+            while rows := result.fetchmany(rows_at_once):
+                yield from rows
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit everything inside, or nothing."""

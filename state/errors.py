@@ -4,6 +4,7 @@
 
     MustStop       StoreCorrupt · StoreOutOfStep · DiskFull
     CallerMistake  StoreLocked · StoreTooNew · StateUnwritable · StoreMissing · BackupExists
+                   QueryRefused
 """
 
 from __future__ import annotations
@@ -151,6 +152,10 @@ class BackupExists(CallerMistake):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} exists; choose another name for the backup")
         self.path = path
+
+
+class QueryRefused(CallerMistake):
+    """DuckDB does not understand a query, or it is none that only reads."""
 
 
 @contextmanager
