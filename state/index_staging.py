@@ -212,14 +212,16 @@ class _Users:
         codes: NDArray[np.int64],
         enters: NDArray[np.bool_],
     ) -> None:
-        rows = np.flatnonzero((codes < 0) & (workspaces >= 0)).tolist()
-        names = [(int(workspaces[row]), raw.user[row]) for row in rows]
+        rows = np.flatnonzero((codes < 0) & (workspaces >= 0))
+        if not rows.size:
+            return
+        users = map(raw.user.__getitem__, rows.tolist())
+        names = list(zip(workspaces[rows].tolist(), users, strict=True))
+        entering = dict.fromkeys(itertools.compress(names, enters[rows].tolist()))
         first = self._known.user_count
-        for row, name in zip(rows, names, strict=True):
-            if enters[row]:
-                self._new.setdefault(name, first + len(self._new))
-        for row, name in zip(rows, names, strict=True):
-            codes[row] = self._new.get(name, _UNKNOWN)
+        self._new = {name: first + place for place, name in enumerate(entering)}
+        given = map(self._new.get, names, itertools.repeat(_UNKNOWN))
+        codes[rows] = np.fromiter(given, np.int64, len(names))
 
     def new_users(self) -> NewUsers:
         """Give those that are new, in the order of their codes."""

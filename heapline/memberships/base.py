@@ -84,6 +84,7 @@ class Base:
         self._row_offsets = container.array("row_offsets", offset_type(memberships))
         self.moments = container.array("moments", np.int64)
         self.row_moments = container.array("row_moments", code_type(self.moments.size))
+        self._moments, self._row_moments = self.moments.data, self.row_moments.data
         self.rows = self._rows.data
         self.row_offsets = self._row_offsets.data
         lengths = np.diff(self._row_offsets)
@@ -121,7 +122,8 @@ class Base:
         at = bisect_left(self.rows, segment, self.row_offsets[user], end)
         if at == end or self.rows[at] != segment:
             return None
-        return int(self.moments[self.row_moments[at]])
+        found: int = self._moments[self._row_moments[at]]
+        return found
 
     def pairs(self) -> NDArray[np.uint64]:
         """Give all memberships as `user << 32 | segment`, ascending."""

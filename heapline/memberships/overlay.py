@@ -62,7 +62,7 @@ class Overlay:
         self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
         self.entered: NDArray[np.uint64] = container.array("entered", np.uint64)
         self.entered_ms: NDArray[np.int64] = container.array("entered_ms", np.int64)
-        self._entered = self.entered.data
+        self._entered, self._entered_ms = self.entered.data, self.entered_ms.data
         self._bitmaps = Bitmaps(container, "toggle_bitmaps", "toggle_bitmap_offsets")
         toggled: list[int] = container.array("toggled_segments", np.uint32).tolist()
         self._places = {segment: place for place, segment in enumerate(toggled)}
@@ -84,7 +84,8 @@ class Overlay:
         at = bisect_left(self._entered, pair)
         if at == len(self._entered) or self._entered[at] != pair:
             return None
-        return int(self.entered_ms[at])
+        found: int = self._entered_ms[at]
+        return found
 
     def bitmaps(self) -> dict[int, BitMap]:
         """Give them all, by segment."""
