@@ -36,14 +36,17 @@ class Answers:
 
     Attributes:
         view: the generation.
+        age: how old it was, in steps, when segments were last looked at.
         etag: names it, on this server and on any other.
         as_of: when it was made, as text.
     """
 
-    def __init__(self, view: Memberships) -> None:
+    def __init__(self, view: Memberships, age: int = 0) -> None:
         self.view = view
+        self.age = age
         # Each server counts generations for itself; with the time no two of them share a tag.
-        self.etag = f'"{view.freshness.generation:x}-{view.freshness.as_of_ms:x}"'
+        generation, as_of_ms = view.freshness.generation, view.freshness.as_of_ms
+        self.etag = f'"{generation:x}-{as_of_ms:x}-{age:x}"'
         self.as_of = time_text(view.freshness.as_of_ms) or ""
         self._workspaces: dict[str, WorkspaceAnswers] = {}
 

@@ -21,6 +21,8 @@ LOOK_SECONDS: Final = 0.005
 """Between two looks for a new generation, while a request waits for one."""
 REFRESH_SECONDS: Final = 5.0
 """Between two looks into the folder itself: it may have been replaced as a whole."""
+AGE_MS: Final = 600_000
+"""Time alone makes a segment stale or partial: answers of an older index are written anew."""
 _log = logger(__name__)
 
 
@@ -48,8 +50,9 @@ class OpenIndex:
             IndexUnavailable: there is none; the message says what to do.
         """
         view = (self._reader or self._opened()).pinned()
-        if self._answers is None or self._answers.view is not view:
-            self._answers = Answers(view)
+        age = (self._clock.epoch_ms() - view.freshness.as_of_ms) // AGE_MS
+        if self._answers is None or (self._answers.view, self._answers.age) != (view, age):
+            self._answers = Answers(view, age)
         return self._answers
 
     async def answers_when(self, reached: Callable[[Answers], bool], seconds: float) -> Answers:
@@ -111,7 +114,7 @@ class OpenIndex:
         if self._missing is not None and now < self._again_at:
             raise self._missing
         try:
-            self._reader = MembershipReader(self._folder)
+            self._reader = MembershipReader(self._folder, self._clock)
         except IndexUnavailable as error:
             if str(error) != str(self._missing):
                 _log.warning("not_ready", reason=str(error))

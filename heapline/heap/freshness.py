@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from heapline.heap.segment_record import HeapSegment, Rhythm, SegmentStatus, SyncKind
+from heapline.heap.segment_record import Rhythm, SegmentStatus, SyncKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from heapline.heap.segment_record import HeapSegment
 
 _HOUR_MS: Final = 3_600_000
 ABANDONED_MS: Final = _HOUR_MS
@@ -35,8 +37,8 @@ class Freshness:
         expected_at_ms: when the next sync should begin; None where nobody can tell.
     """
 
-    status: SegmentStatus
-    rhythm: Rhythm
+    status: str
+    rhythm: str
     stale: bool = False
     quiet: bool = False
     last_synced_at_ms: int | None = None
@@ -55,7 +57,40 @@ def newest_of(segments: Iterable[HeapSegment]) -> int | None:
     return max((each for each in times if each is not None), default=None)
 
 
-def freshness(segment: HeapSegment, workspace_newest_ms: int | None, now_ms: int) -> Freshness:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was written of a segment, as far as time changes what holds.
+
+    Attributes:
+        status, rhythm: as written; a name of another kind never changes.
+        last_synced_at_ms: see `last_synced_at_ms`.
+        last_page_at_ms: when the newest page of its newest sync or drain was accepted.
+        sync_started_at_ms: when its newest sync began; None for a drain.
+    """
+
+    status: str
+    rhythm: str
+    last_synced_at_ms: int | None = None
+    last_page_at_ms: int | None = None
+    sync_started_at_ms: int | None = None
+
+
+def heard(segment: HeapSegment) -> Heard:
+    """Give what was written of a segment."""
+    newest = segment.syncs[-1] if segment.syncs else None
+    began = newest is not None and newest.kind is not SyncKind.DRAIN
+    return Heard(
+        segment.status,
+        segment.rhythm,
+        last_synced_at_ms(segment),
+        None if newest is None else newest.last_page_at_ms,
+        newest.started_at_ms if newest is not None and began else None,
+    )
+
+
+def freshness(
+    segment: HeapSegment | Heard, workspace_newest_ms: int | None, now_ms: int
+) -> Freshness:
     """Tell what holds of a segment now.
 
     Args:
@@ -63,19 +98,19 @@ def freshness(segment: HeapSegment, workspace_newest_ms: int | None, now_ms: int
         workspace_newest_ms: see `newest_of`, over all segments of the workspace.
         now_ms: milliseconds since 1970-01-01 UTC.
     """
-    last = last_synced_at_ms(segment)
+    known = segment if isinstance(segment, Heard) else heard(segment)
+    last = known.last_synced_at_ms
     silent = last is not None and now_ms - last >= SILENT_MS
-    rhythm = segment.rhythm
-    if rhythm is Rhythm.UNKNOWN and silent:
+    rhythm = known.rhythm
+    if rhythm == Rhythm.UNKNOWN and silent:
         rhythm = Rhythm.ONCE
-    overdue = silent and rhythm is Rhythm.RECURRING
+    overdue = silent and rhythm == Rhythm.RECURRING
     heard_of_others = workspace_newest_ms is not None and now_ms - workspace_newest_ms < SILENT_MS
-    newest = segment.syncs[-1] if segment.syncs else None
     expected = None
-    if rhythm is Rhythm.RECURRING and newest is not None and newest.kind is not SyncKind.DRAIN:
-        expected = newest.started_at_ms + RECURS_MS
+    if rhythm == Rhythm.RECURRING and known.sync_started_at_ms is not None:
+        expected = known.sync_started_at_ms + RECURS_MS
     return Freshness(
-        _status(segment, now_ms),
+        _status(known, now_ms),
         rhythm,
         stale=overdue and not heard_of_others,
         quiet=overdue and heard_of_others,
@@ -84,9 +119,9 @@ def freshness(segment: HeapSegment, workspace_newest_ms: int | None, now_ms: int
     )
 
 
-def _status(segment: HeapSegment, now_ms: int) -> SegmentStatus:
+def _status(known: Heard, now_ms: int) -> str:
     """An unfinished sync of which nothing more comes has lost its pages."""
-    if segment.status is not SegmentStatus.SYNCING or not segment.syncs:
-        return segment.status
-    abandoned = now_ms - segment.syncs[-1].last_page_at_ms >= ABANDONED_MS
-    return SegmentStatus.PARTIAL if abandoned else SegmentStatus.SYNCING
+    if known.status != SegmentStatus.SYNCING or known.last_page_at_ms is None:
+        return known.status
+    abandoned = now_ms - known.last_page_at_ms >= ABANDONED_MS
+    return SegmentStatus.PARTIAL if abandoned else known.status

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heapline.clock import SystemClock
 from heapline.memberships.errors import IndexUnavailable
 from heapline.memberships.generations import load_newest, map_published
 from heapline.memberships.view import MEMBERS_A_PAGE, Memberships
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
 
+    from heapline.clock import Clock
     from heapline.kafka.position import Position
     from heapline.memberships.evaluation import AudienceCount, Evaluation
     from heapline.memberships.member_set import MemberSet
@@ -33,6 +35,7 @@ class MembershipReader:
 
     Args:
         folder: the index, `index` in the state folder, on this machine.
+        clock: tells how old segments are.
 
     Raises:
         IndexUnavailable: by the constructor, if there is no whole generation.
@@ -40,8 +43,9 @@ class MembershipReader:
         UnknownSegment: by every question about one segment the workspace has not synced.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], clock: Clock | None = None) -> None:
         self._folder = Path(folder)
+        self._clock = clock or SystemClock()
         self._turn = threading.Lock()
         self._damage: tuple[str, ...] = ()
         self._published = map_published(self._folder)
@@ -179,7 +183,7 @@ class MembershipReader:
         number = loaded.overlay.freshness.generation
         if current is not None and number == current.freshness.generation:
             return current
-        return Memberships(loaded.base, loaded.overlay)
+        return Memberships(loaded.base, loaded.overlay, self._clock)
 
     def _tell(self, damage: tuple[str, ...]) -> None:
         if damage and damage != self._damage:

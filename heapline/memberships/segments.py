@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from heapline.heap.freshness import Heard, freshness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """A segment as its last sync left it.
+    """A segment as its last sync left it; a reader gives it as of now.
 
     Attributes:
         workspace: whose.
@@ -20,9 +22,11 @@ class SegmentRow:
         name: Heap's name; empty where none was ever told.
         status: `syncing`, `complete`, `partial`, `drained`, or `unknown`.
         rhythm: `recurring`, `once` or `unknown`.
-        stale: a recurring segment without news for too long.
+        stale: recurring, and nothing came for too long, of the workspace's other segments neither.
         last_synced_at_ms: since 1970-01-01 UTC; None before the first sync.
         pages_partition, pages_offset: the latest page it takes into account; -1 where none is.
+        last_page_at_ms: when the latest page of the newest sync or drain was accepted.
+        has_gap: some page was put aside: members may be wrong until it is drained and synced anew.
     """
 
     workspace: str
@@ -34,11 +38,26 @@ class SegmentRow:
     last_synced_at_ms: int | None = None
     pages_partition: int = -1
     pages_offset: int = -1
+    last_page_at_ms: int | None = None
+    has_gap: bool = False
 
     @property
     def doubtful(self) -> bool:
         """Whether answers about it are to be flagged: it is stale, or only a part arrived."""
-        return self.stale or self.status == "partial"
+        return self.stale or self.has_gap or self.status == "partial"
+
+    def at(self, now_ms: int, workspace_newest_ms: int | None) -> SegmentRow:
+        """Give what time has made of it; see `heapline.heap.freshness`.
+
+        Args:
+            now_ms: since 1970-01-01 UTC.
+            workspace_newest_ms: the newest `last_synced_at_ms` of the workspace's segments.
+        """
+        heard = Heard(self.status, self.rhythm, self.last_synced_at_ms, self.last_page_at_ms)
+        now = freshness(heard, workspace_newest_ms, now_ms)
+        if (now.status, now.rhythm, now.stale) == (self.status, self.rhythm, self.stale):
+            return self
+        return replace(self, status=now.status, rhythm=now.rhythm, stale=self.stale or now.stale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from pyroaring import BitMap
 
+from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
 from heapline.memberships.dictionary import NOBODY
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from heapline.clock import Clock
     from heapline.kafka.position import Position
     from heapline.memberships.base import Base
     from heapline.memberships.evaluation import Decided
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 MEMBERS_A_PAGE: Final = 1000
 _UNKNOWN: Final = -1
+_SHOWN_MS: Final = 1_000
 _CODE: Final = 0xFFFF_FFFF
 
 
@@ -68,18 +71,25 @@ class _Lookups(dict[tuple[str, str], tuple[bytes, BitMap, BitMap]]):
 class Memberships:
     """One generation of the index; it never changes, and any number of threads may ask it.
 
-    Users and segments are named by text; a user never seen is simply in no segment.
+    Users and segments are named by text; a user never seen is simply in no segment. Time alone
+    turns a segment's row into another one, and that is looked at every second.
 
     Attributes:
         freshness: generation, position and time.
+
+    Args:
+        base, overlay: its files.
+        clock: tells how old segments are.
 
     Raises:
         UnknownWorkspace: by every question about a workspace that is not connected.
         UnknownSegment: by every question about one segment the workspace has not synced.
     """
 
-    def __init__(self, base: Base, overlay: Overlay) -> None:
+    def __init__(self, base: Base, overlay: Overlay, clock: Clock | None = None) -> None:
         self.freshness = overlay.freshness
+        self._now_ms = (clock or SystemClock()).epoch_ms
+        self._shown: dict[str, tuple[int, dict[str, SegmentRow]]] = {}
         self._base = base
         self._overlay = overlay
         self._newer = overlay.dictionary(base.users)
@@ -103,11 +113,14 @@ class Memberships:
 
     def segments(self, workspace: str) -> list[SegmentRow]:
         """Give a workspace's segments, those without members too."""
-        return [self._overlay.segments[code] for code in self._segments_in(workspace).values()]
+        return list(self._rows_now(workspace).values())
 
     def segment(self, workspace: str, segment: str) -> SegmentRow:
         """Give a segment's name, status and age."""
-        return self._overlay.segments[self._segment_code(workspace, segment)]
+        row = self._rows_now(workspace).get(segment)
+        if row is None:
+            raise UnknownSegment(workspace, segment)
+        return row
 
     def has_reached(self, position: Position) -> bool:
         """Tell whether a page, and all its segment's earlier ones, are taken into account."""
@@ -326,6 +339,18 @@ class Memberships:
             raise UnknownWorkspace(workspace)
         return known
 
+    def _rows_now(self, workspace: str) -> dict[str, SegmentRow]:
+        now_ms = self._now_ms()
+        shown_at_ms, rows = self._shown.get(workspace, (0, {}))
+        if not 0 <= now_ms - shown_at_ms < _SHOWN_MS:
+            codes = self._segments_in(workspace).values()
+            written = [self._overlay.segments[code] for code in codes]
+            times = (row.last_synced_at_ms for row in written)
+            newest = max((each for each in times if each is not None), default=None)
+            rows = {row.segment_id: row.at(now_ms, newest) for row in written}
+            self._shown[workspace] = now_ms, rows
+        return rows
+
     def _segment_code(self, workspace: str, segment: str) -> int:
         code = self._segments_in(workspace).get(segment)
         if code is None:
@@ -358,8 +383,8 @@ class Memberships:
         return [segment for segment in audience.segments if segment in known]
 
     def _doubtful(self, workspace: str, audience: Audience) -> tuple[str, ...]:
-        named = self._known(workspace, audience)
-        return tuple(each for each in named if self.segment(workspace, each).doubtful)
+        rows = self._rows_now(workspace)
+        return tuple(each for each in audience.segments if each in rows and rows[each].doubtful)
 
     def _decided(self, workspace: str, audience: Audience) -> tuple[BitMap, Decided]:
         known = self._segments_in(workspace)

@@ -9,7 +9,7 @@ import pytest
 from cli.freshness import age_text
 from cli.main import run
 from tests.small_index import write_index
-from tests.web.lookup_site import EMOJI, MEMBERS, NOW_MS, ROWS
+from tests.web.lookup_site import EMOJI, MEMBERS, NOW, NOW_MS, ROWS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,13 +69,13 @@ def test_segments_are_listed(heapline: Command) -> None:
     assert lines[0].split()[:3] == ["ID", "NAME", "MEMBERS"]
     assert lines[1].split() == [
         *("7", "Free", "customers", "8", "complete", "recurring"),
-        *("2026-01-31T09:30:00.123Z", "no"),
+        *(NOW, "no"),
     ]
     assert len(lines) == 5
     assert "Old news: no news since" in done.err
     assert "Half: only a part of its last sync arrived" in done.err
     assert "made" in done.err
-    assert "2026-01-31T09:30:00.123Z" in done.err
+    assert NOW in done.err
 
 
 def test_segments_as_json_are_those_of_the_api(heapline: Command) -> None:
@@ -83,7 +83,7 @@ def test_segments_as_json_are_those_of_the_api(heapline: Command) -> None:
     found = heapline("segments", "--json").json()
     assert [row["id"] for row in found["segments"]] == ["7", "8", "9", EMOJI]
     assert found["workspace"] == "acme"
-    assert found["freshness"] == {"generation": 1, "as_of": "2026-01-31T09:30:00.123Z"}
+    assert found["freshness"] == {"generation": 1, "as_of": NOW}
 
 
 @pytest.mark.parametrize("named", ["9", "Half"])

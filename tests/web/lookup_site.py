@@ -9,19 +9,22 @@ from urllib.parse import quote
 
 import httpx
 
+from heapline.clock import SystemClock
 from heapline.memberships import SegmentRow
 from heapline.settings import WebSettings
 from tests.small_index import write_index
 from web.app import create_app
 from web.health import Readiness
+from web.lookup_times import time_text
 from web.lookups import LookupsPart
 from web.open_index import OpenIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOW_MS: Final = 1_769_851_800_123
-NOW: Final = "2026-01-31T09:30:00.123Z"
+NOW_MS: Final = SystemClock().epoch_ms()
+"""Segments that are older would be stale by now."""
+NOW: Final = time_text(NOW_MS) or ""
 EMOJI: Final = "a/b?c#😀%"
 LONG: Final = "x" * 1_000_000
 LONG_IN_A_PATH: Final = "y" * 60_000
