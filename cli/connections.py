@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,13 +15,19 @@ from cli.output import masked, print_json, print_table, tell
 from heapline.clock import SystemClock
 from heapline.errors import NotReady
 from heapline.heap.connection import BlockedCategory, Region, Send
+from heapline.heap.oauth import PartnerSettings
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import Names
 from heapline.settings import load_settings
 from heapline.words import AppId, Workspace
 from operations.attention import LOOK_BACK_MS, Attention, paused_workspaces
+from operations.connecting import link
+from operations.draining import KafkaDrain
+from operations.offboarding import offboarded
 from operations.outcomes import MINUTE_MS, read_outcomes
+from operations.segment_news import KafkaSegmentNews
 from producers.connections import ConnectionPatch, ConnectionRegistry
+from producers.invitations import invited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,16 +148,105 @@ def remove(
     as_json: _Json = False,
 ) -> None:
     """Forget a workspace's connection; its events are skipped from then on."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("say --yes where nobody can be asked")
-        typer.confirm(f"Forget the connection of {workspace}?", abort=True)
+    _confirm(yes, f"Forget the connection of {workspace}?")
     with _connections() as connections:
         connections.remove(Workspace(workspace))
     if as_json:
         print_json({"workspace": workspace, "removed": True})
     else:
         print(f"{workspace} is not connected any more.")
+
+
+@app.command()
+def invite(
+    workspace: _Workspace,
+    region: Annotated[
+        Region | None,
+        typer.Option(help="Where Heap keeps the environment. Otherwise the page asks."),
+    ] = None,
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Make a one-time link, good for 24 hours, by which somebody connects a workspace to Heap.
+
+    Whoever has the link can connect the workspace: send it to that person only. A new link closes
+    the older one. Needs `heapline serve` under HEAPLINE_WEB__PUBLIC_URL.
+    """
+    partner = PartnerSettings.of(load_settings())
+    secret, name = secrets.token_urlsafe(32), Workspace(workspace)
+    with _connections() as connections:
+        row = connections.change(
+            name, lambda rows, now_ms: invited(name, secret, rows, now_ms, region)
+        )
+    expires = datetime.fromtimestamp((row.invitation_expires_at_ms or 0) / _MS, UTC)
+    if as_json:
+        found = {"workspace": workspace, "link": link(partner, secret)}
+        print_json({**found, "expires_at": row.invitation_expires_at_ms})
+    else:
+        print(link(partner, secret))
+        tell(f"Good once, until {expires.isoformat(' ', 'seconds')}. Send it to one person only.")
+
+
+@app.command()
+def offboard(
+    workspace: _Workspace,
+    *,
+    keep_segments: Annotated[
+        bool, typer.Option("--keep-segments", help="Leave users in the segments they are in.")
+    ] = False,
+    keep_connection: Annotated[
+        bool, typer.Option("--keep-connection", help="Only empty the segments.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Disconnect a workspace: nothing is sent, nothing is taken, and its segments are emptied.
+
+    Run again after a failure: what is done already is left alone.
+    """
+    if keep_segments and keep_connection:
+        raise typer.BadParameter("--keep-segments and --keep-connection together do nothing")
+    _confirm(yes, _what_offboarding_means(workspace, keep_segments, keep_connection))
+    settings, name = load_settings(), Workspace(workspace)
+    with Registry(settings.schema_registry) as schemas:
+        connections = ConnectionRegistry(settings.kafka, schemas)
+        drain = KafkaDrain(settings, KafkaSegmentNews(settings.kafka, schemas))
+        done = offboarded(
+            name,
+            connections,
+            drain,
+            keep_segments=keep_segments,
+            keep_connection=keep_connection,
+        )
+    if as_json:
+        print_json({"workspace": workspace, "removed": done.removed, "drained": done.drained})
+        return
+    if done.removed:
+        print(f"{workspace} is not connected any more.")
+    if done.drained:
+        print(f"{len(done.drained)} segments are being emptied: {', '.join(done.drained)}")
+
+
+def _what_offboarding_means(workspace: str, keep_segments: bool, keep_connection: bool) -> str:
+    means = []
+    if not keep_connection:
+        means += [
+            "Send stops, and events that still wait are skipped as not_connected.",
+            "Heap's pages are refused from then on: turn the integration off in Heap, too.",
+            "The app id becomes free for another workspace.",
+        ]
+    kept = "Users stay in the segments they are in, and nothing updates them any more."
+    means.append(kept if keep_segments else "Everybody is removed from all of its segments.")
+    lines = "\n".join(f"  - {each}" for each in means)
+    return f"To disconnect {workspace} means:\n{lines}\nDisconnect?"
+
+
+def _confirm(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("say --yes where nobody can be asked")
+    typer.confirm(question, abort=True)
 
 
 @contextmanager

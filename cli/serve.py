@@ -10,10 +10,16 @@ from cli.index_option import index_folder
 from heapline.clock import SystemClock
 from heapline.errors import InvalidSetting
 from heapline.events import AsyncEventPublisher, Patience
+from heapline.heap.oauth import HeapOAuth, PartnerSettings, partner_problems
+from heapline.http import HttpxClient
 from heapline.kafka.connection_table import ConnectionFollower
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import Names
 from heapline.settings import load_settings
+from operations.connecting import Connecting
+from operations.draining import KafkaDrain
+from operations.segment_news import KafkaSegmentNews
+from producers.connections import ConnectionRegistry
 from producers.page_log import KafkaPageLog
 from producers.segment_intake import SegmentIntake, Trust
 from web.app import PARTS, EventsPart, WebhookPart, create_app
@@ -49,7 +55,9 @@ def serve(
 ) -> None:
     """Serve Heap's webhook, events, lookups, /healthz, /readyz and /metrics over HTTP.
 
-    Heap's webhook is served once HEAPLINE_HEAP__WEBHOOK_SECRETS are set. Lookups read the index
+    Heap's webhook is served once HEAPLINE_HEAP__WEBHOOK_SECRETS are set, and with it the pages on
+    which a workspace is connected, once HEAPLINE_HEAP__CLIENT_ID, HEAPLINE_HEAP__CLIENT_SECRET and
+    HEAPLINE_WEB__PUBLIC_URL are set. Lookups read the index
     that `heapline materialize` keeps in HEAPLINE_STATE__DIRECTORY on this machine.
 
     Answers to this machine only, until HEAPLINE_WEB__API_TOKENS are set. SIGTERM or Ctrl-C: takes
@@ -134,7 +142,22 @@ def _webhook(settings: Settings) -> WebhookPart:
         Trust.of(settings.heap),
         SystemClock(),
     )
-    return WebhookPart(intake, Opening(intake))
+    connecting = None if partner_problems(settings) else _connecting(settings)
+    return WebhookPart(intake, Opening(intake), connecting)
+
+
+def _connecting(settings: Settings) -> Connecting:
+    partner, clock = PartnerSettings.of(settings), SystemClock()
+    schemas = Registry(settings.schema_registry)
+    news = KafkaSegmentNews(settings.kafka, schemas)
+    return Connecting(
+        partner,
+        HeapOAuth(partner, HttpxClient.for_heap(settings.heap, connections=4), clock),
+        ConnectionRegistry(settings.kafka, schemas),
+        KafkaDrain(settings, news),
+        news,
+        clock,
+    )
 
 
 def _lookups(settings: Settings) -> LookupsPart:

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from heapline.clock import Clock, SystemClock
 from heapline.errors import RegistryUnavailable
 from heapline.heap.connection import Send
+from heapline.heap.oauth import CALLBACK, partner_problems
 from heapline.heap.track import HOSTS
 from heapline.http import HttpxClient
 from heapline.kafka.clients import admin, translated
@@ -82,6 +83,7 @@ class Examination:
             Check("schemas", self._schemas, needs=("registry",)),
             Check("connections", self._connections, needs=("kafka", "registry", "topics")),
             Check("heap", self._heap, after=("connections",)),
+            Check("connecting", self._connecting),
             Check("state", self._state),
             Check("web", self._web),
         )
@@ -206,6 +208,9 @@ class Examination:
         if clock is not None:
             yield clock
 
+    def _connecting(self) -> Iterable[Result]:
+        return judge_connecting(self.settings)
+
     def _state(self) -> Iterable[Result]:
         folder = self.settings.state.directory
         return [judge_state_folder(folder)]
@@ -270,6 +275,28 @@ def judge_connections(rows: list[Connection]) -> list[Result]:
     sending = sum(row.connected and row.send is Send.ON for row in rows)
     fine = say(Level.OK, f"{_count(len(rows), 'workspace')}, {sending} with Send on")
     return [*twice, *nowhere] or [fine]
+
+
+def judge_connecting(settings: Settings) -> list[Result]:
+    """Tell whether workspaces can be connected to Heap in the browser, and segments be taken."""
+    say = partial(Result, "connecting")
+    heap, public = settings.heap, settings.web.public_url
+    if not (heap.client_id or heap.client_secret or heap.webhook_secrets or public):
+        return [say(Level.OK, "not set up, and not needed without segments: docs/connecting.md")]
+    problems = partner_problems(settings)
+    if not heap.webhook_secrets:
+        problems.append("HEAPLINE_HEAP__WEBHOOK_SECRETS is not set: no page of Heap's is taken")
+    found = [say(Level.FAIL, *_parted(each)) for each in problems]
+    if public and urlsplit(public).scheme == "http" and not heap.api_url:
+        fix = "put a proxy with HTTPS before it, and set HEAPLINE_WEB__PUBLIC_URL to https://..."
+        found.append(say(Level.WARN, f"{public} is not HTTPS, and Heap takes nothing else", fix))
+    fine = f"registered at Heap must be {(public or '').rstrip('/')}{CALLBACK} to the letter"
+    return found or [say(Level.OK, fine)]
+
+
+def _parted(problem: str) -> tuple[str, str]:
+    what, _, fix = problem.partition(": ")
+    return what, fix
 
 
 def judge_state_folder(folder: Path) -> Result:

@@ -43,6 +43,10 @@ _LONGEST: Final = 255
 _LONGEST_TOKEN: Final = 4096
 
 
+class AlreadyClaimed(CallerMistake):
+    """Another workspace holds this Heap environment; the message names it, for operators only."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionPatch:
     """What to change of a connection; None leaves a thing as it is, an empty tuple empties it."""
@@ -91,41 +95,66 @@ def patched(
             f"in which region does Heap keep app {changed.app_id}? Say --region us or --region eu: "
             "it is not guessed, because Heap may accept events for apps it does not know"
         )
-    for row in known.values():
-        if row.workspace != workspace:
+    return next_version(current, changed, known.values(), now_ms)
+
+
+def next_version(
+    current: Connection, changed: Connection, rows: Iterable[Connection], now_ms: int
+) -> Connection:
+    """Give a changed row its version and time.
+
+    Raises:
+        CallerMistake: another workspace holds the app id or the token.
+    """
+    for row in rows:
+        if row.workspace != changed.workspace:
             _refuse_second_claim(changed, row)
     return replace(changed, version=current.version + 1, updated_at_ms=now_ms)
 
 
 def _refuse_second_claim(changed: Connection, other: Connection) -> None:
-    if changed.app_id is not None and changed.app_id == other.app_id:
-        raise CallerMistake(
-            f"app id {changed.app_id} belongs to workspace {other.workspace}, and one Heap "
+    both = {changed.app_id, changed.env_id} & {other.app_id, other.env_id} - {None}
+    if both:
+        raise AlreadyClaimed(
+            f"app id {both.pop()} belongs to workspace {other.workspace}, and one Heap "
             "environment belongs to one workspace: check the id, or first "
             f"`heapline connections remove {other.workspace}`"
         )
     if changed.id_token is not None and changed.id_token == other.id_token:
-        raise CallerMistake(
+        raise AlreadyClaimed(
             f"this id_token belongs to workspace {other.workspace}: Heap's webhook could not tell "
             "the two apart; check which customer it was issued to"
         )
 
 
 def _check(workspace: Workspace, patch: ConnectionPatch) -> None:
-    _check_text("workspace", workspace, _LONGEST)
-    _check_text("app id", patch.app_id, _LONGEST)
-    _check_text("id_token", patch.id_token, _LONGEST_TOKEN)
+    check_text("workspace", workspace, _LONGEST)
+    check_text("app id", patch.app_id, _LONGEST)
+    check_text("id_token", patch.id_token, _LONGEST_TOKEN)
     for glob in (patch.include or ()) + (patch.exclude or ()):
-        _check_text(f"filter {glob!r}", glob, _LONGEST)
+        check_text(f"filter {glob!r}", glob, _LONGEST)
 
 
-def _check_text(name: str, text: str | None, longest: int) -> None:
+def check_text(name: str, text: str | None, longest: int) -> None:
+    """Refuse what is not printable text of a sensible length, and None not.
+
+    Raises:
+        CallerMistake: see above.
+    """
     if text is None:
         return
     if not (0 < len(text) <= longest and text.isprintable() and text == text.strip()):
         raise CallerMistake(
             f"{name}: must be printable text without spaces around it, of 1 to {longest} characters"
         )
+
+
+class Decision(Protocol):
+    """Decides a workspace's next version; pure."""
+
+    def __call__(self, rows: tuple[Connection, ...], now_ms: int, /) -> Connection:
+        """Give it, from every connection there is; the current one where nothing changes."""
+        ...
 
 
 class Schemas(Protocol):
@@ -172,19 +201,27 @@ class ConnectionRegistry:
         Raises:
             CallerMistake: see `patched`; or this version cannot read the row it would change.
         """
+        return self.change(workspace, lambda rows, now_ms: patched(workspace, patch, rows, now_ms))
 
-        def decide(snapshot: Snapshot) -> Connection | None:
+    def change(self, workspace: Workspace, decide: Decision) -> Connection:
+        """Write a workspace's next version as decided from all rows there are; give it.
+
+        Raises:
+            CallerMistake: this version cannot read the row it would change; or from `decide`, which
+                may be asked again when another writer was quicker.
+        """
+
+        def decided(snapshot: Snapshot) -> Connection:
             if workspace in snapshot.unreadable:
                 raise CallerMistake(
                     f"the connection of {workspace} cannot be read "
                     f"({snapshot.unreadable[workspace]}): upgrade heapline if a newer one wrote "
                     f"it, or start over with `heapline connections remove {workspace}`"
                 )
-            now_ms = self._clock.epoch_ms()
-            return patched(workspace, patch, snapshot.rows.values(), now_ms)
+            return decide(tuple(snapshot.rows.values()), self._clock.epoch_ms())
 
-        connection = self._write(workspace, decide)
-        assert connection is not None  # noqa: S101 -- `patched` always gives one
+        connection = self._write(workspace, decided)
+        assert connection is not None  # noqa: S101 -- a decision always gives one
         return connection
 
     def remove(self, workspace: Workspace) -> None:

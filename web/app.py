@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import heapline
+from web.connect import connect_router
 from web.events import Publisher, events_router
 from web.health import Readiness, health_router
 from web.lookup_docs import add_lookups
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from heapline.settings import WebSettings
+    from operations.connecting import Connecting
     from producers.segment_intake import SegmentIntake
     from web.opening import Opening
 
@@ -43,6 +45,8 @@ class WebhookPart:
 
     intake: SegmentIntake
     opening: Opening
+    connecting: Connecting | None = None
+    """Without it nobody can connect a workspace in the browser."""
 
 
 def create_app(
@@ -91,6 +95,8 @@ def create_app(
         app.include_router(events_router(events.publisher, check, settings.max_body_bytes))
     if webhook is not None:
         app.include_router(webhook_router(webhook.intake, settings.max_body_bytes))
+        if webhook.connecting is not None:
+            app.include_router(connect_router(webhook.connecting))
     _describe(app, settings if lookups is not None else None)
     return app
 

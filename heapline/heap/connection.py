@@ -55,6 +55,9 @@ class Connection:
     partner_app_id: str | None = None
     allowed_by: str | None = None
     allowed_at_ms: int | None = None
+    env_id: AppId | None = None
+    invitation_digest: str | None = None
+    invitation_expires_at_ms: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -84,6 +87,9 @@ class Connection:
             partner_app_id=record["partner_app_id"],
             allowed_by=record["allowed_by"],
             allowed_at_ms=record["allowed_at"],
+            env_id=record["env_id"],
+            invitation_digest=record["invitation_digest"],
+            invitation_expires_at_ms=record["invitation_expires_at"],
         )
 
     def to_record(self) -> dict[str, Any]:
@@ -103,4 +109,7 @@ class Connection:
             "partner_app_id": self.partner_app_id,
             "allowed_by": self.allowed_by,
             "allowed_at": self.allowed_at_ms,
+            "env_id": self.env_id,
+            "invitation_digest": self.invitation_digest,
+            "invitation_expires_at": self.invitation_expires_at_ms,
         }

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 
 from heapline.clock import SystemClock
 from heapline.heap.connection import Connection, Region, Send
@@ -21,7 +22,12 @@ from heapline.settings import (
 )
 from heapline.words import AppId, Workspace
 from operations.doctor import Level, Result, examine
-from operations.examination import Examination, judge_connections, judge_state_folder
+from operations.examination import (
+    Examination,
+    judge_connecting,
+    judge_connections,
+    judge_state_folder,
+)
 from operations.reachability import Reach, address, reach
 from producers.connections import ConnectionPatch, ConnectionRegistry
 from tests.fakes.http_answers import FakeHttpAnswers
@@ -200,6 +206,31 @@ def test_connections_are_judged_together() -> None:
     assert (warning.level, "globex" in warning.fix) == (Level.WARN, True)
     twin = dataclasses.replace(CONNECTED, workspace=Workspace("twin"))
     assert [each.level for each in judge_connections([CONNECTED, twin])] == [Level.FAIL]
+
+
+def test_connecting_needs_all_of_its_settings(tmp_path: Path) -> None:
+    """None at all is fine; some name those that are missing; Heap takes HTTPS only."""
+    settings = nothing_runs(tmp_path)
+    assert [each.level for each in judge_connecting(settings)] == [Level.OK]
+    some = settings.model_copy(update={"heap": HeapSettings(client_id="c")})
+    named = " ".join(each.detail for each in judge_connecting(some))
+    for name in ("HEAP__CLIENT_SECRET", "WEB__PUBLIC_URL", "HEAP__WEBHOOK_SECRETS"):
+        assert name in named
+    heap = HeapSettings(
+        client_id="c", client_secret=SecretStr("s"), webhook_secrets=[SecretStr("w")]
+    )
+    for url, level in (
+        ("https://heapline.example/", Level.OK),
+        ("http://heapline.example", Level.WARN),
+        ("https://heapline.example/?a=b", Level.FAIL),
+        ("heapline.example", Level.FAIL),
+    ):
+        update = {"heap": heap, "web": WebSettings(public_url=url)}
+        (result,) = judge_connecting(settings.model_copy(update=update))
+        assert result.level is level
+    sound = {"heap": heap, "web": WebSettings(public_url="https://heapline.example/")}
+    (result,) = judge_connecting(settings.model_copy(update=sound))
+    assert "https://heapline.example/heap/callback" in result.detail
 
 
 def test_a_state_folder_is_judged_without_leaving_a_trace(tmp_path: Path) -> None:
