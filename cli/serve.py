@@ -30,6 +30,8 @@ from web.opening import Opening
 from web.server import address_of, listen, run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import FastAPI
 
     from heapline.settings import Settings, WebSettings
@@ -103,7 +105,12 @@ def possible(parts: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
 
 
 def application(
-    settings: Settings, web: WebSettings, parts: tuple[str, ...], *, needs_index: bool = False
+    settings: Settings,
+    web: WebSettings,
+    parts: tuple[str, ...],
+    *,
+    needs_index: bool = False,
+    more_checks: Mapping[str, Check] | None = None,
 ) -> FastAPI:
     """Put the application together for a real Kafka and registry; neither is asked yet.
 
@@ -113,8 +120,9 @@ def application(
         parts: what to serve.
         needs_index: whether the server is not ready without an index of memberships. Where one
             was there before, it never is.
+        more_checks: of roles that run in the same process.
     """
-    checks: dict[str, Check] = {}
+    checks: dict[str, Check] = dict(more_checks or {})
     if parts != ("lookups",):
         checks["kafka"] = KafkaCheck(settings.kafka, Names(settings.kafka.prefix))
     events = _events(settings) if "events" in parts else None

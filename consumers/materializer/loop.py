@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from consumers.materializer.assembler import Assembler, Bounds
 from consumers.materializer.parts import ChangesRead, EndRead, RowRead
-from consumers.materializer.progress import Progress
+from consumers.materializer.progress import Progress, log_progress
 from consumers.materializer.upkeep import Chore, Habits, Look, Upkeep
 from heapline.errors import RegistryUnavailable
 from heapline.telemetry import metrics
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from consumers.materializer.assembler import Assembled, Place
     from consumers.materializer.parts import Part
+    from consumers.materializer.progress import Report
     from consumers.materializer.readiness import Readiness
     from consumers.materializer.segment_rows import VisibleRow
     from consumers.materializer.source import Source
@@ -93,6 +94,7 @@ class MaterializerLoop:
         clock: for all of it.
         stopping: asked whether to end.
         totals: added to.
+        on_progress: told now and then how far catching up has come.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class MaterializerLoop:
         clock: Clock,
         stopping: Callable[[], bool],
         totals: Totals,
+        on_progress: Callable[[Report], None] = log_progress,
     ) -> None:
         self._source, self._node, self._replicas, self._disk = source, node, replicas, disk
         self._readiness = readiness
@@ -115,7 +118,7 @@ class MaterializerLoop:
         self._whats = {topic: what for what, topic in topics.items()}
         self._clock = clock
         self._stopping = stopping
-        self._totals = totals
+        self._totals, self._on_progress = totals, on_progress
         self._bounds = Bounds(
             settings.payload_changes, settings.linger_seconds, settings.open_page_records
         )
@@ -232,13 +235,7 @@ class MaterializerLoop:
         report = self._progress.report(now, self._readiness.left, self._totals.records)
         metrics.MATERIALIZER_BEHIND.set(self._readiness.left)
         if report is not None:
-            _log.info(
-                "catching up",
-                percent=report.percent,
-                records_per_second=report.records_per_second,
-                seconds_left=report.seconds_left,
-                held=self._assembler.held,
-            )
+            self._on_progress(report)
 
     def _chores(self, *, idle: bool) -> None:
         now = self._clock.monotonic()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from consumers.materializer.keeping import AnalystCopies, FreeSpace, NoCopies
 from consumers.materializer.loop import MaterializerLoop
 from consumers.materializer.node import MembershipNode, open_index
+from consumers.materializer.progress import log_progress
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import COMPACTED, READ, Displaced
 from consumers.materializer.starting import BuildAnew, GoOn, Kept, decide_start
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from consumers.materializer.loop import Node
     from consumers.materializer.loop import Replicas as Copies
+    from consumers.materializer.progress import Report
     from consumers.materializer.source import Source
     from consumers.materializer.starting import Log, There, TopicPartition
     from heapline.clock import Clock
@@ -56,6 +58,7 @@ class Materializer:
         readiness: told how far everything is visible.
         clock: for all of it.
         stopping: asked whether to end.
+        on_progress: told now and then how far catching up has come.
     """
 
     def __init__(
@@ -68,12 +71,13 @@ class Materializer:
         readiness: Readiness,
         clock: Clock,
         stopping: Callable[[], bool],
+        on_progress: Callable[[Report], None] = log_progress,
     ) -> None:
         self._source, self._folder = source, folder
         self._topics = {what: names.topic(topic) for what, topic in READ.items()}
         self._compacted = {self._topics[what] for what in COMPACTED}
         self._settings, self._readiness, self._clock = settings, readiness, clock
-        self._stopping = stopping
+        self._stopping, self._on_progress = stopping, on_progress
         self._totals = Totals()
         self._index_fits = True
         self._store: Store | None = None
@@ -195,6 +199,7 @@ class Materializer:
             clock=self._clock,
             stopping=self._stopping,
             totals=self._totals,
+            on_progress=self._on_progress,
         )
 
     def _look(self, *, patiently: bool) -> There | None:

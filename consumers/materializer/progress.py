@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
+from heapline.telemetry.logs import logger
+
 _EVERY_SECONDS: Final = 2.0
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,8 @@ class Progress:
             records_per_second=round(records / seconds),
             seconds_left=round(left * seconds / done, 1) if done > 0 else None,
         )
+
+
+def log_progress(report: Report) -> None:
+    """Log a report."""
+    _log.info("catching up", **asdict(report))

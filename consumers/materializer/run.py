@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import start_http_server
 
 from consumers.materializer.materializer import Materializer
+from consumers.materializer.progress import log_progress
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import KafkaSource
 from heapline.clock import SystemClock
@@ -20,6 +21,7 @@ from state.folder import StateFolder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumers.materializer.progress import Report
     from consumers.materializer.totals import Totals
     from heapline.clock import Clock
     from heapline.settings import MaterializerSettings, Settings
@@ -32,6 +34,8 @@ def materialize(
     until_caught_up: bool = False,
     readiness: Readiness | None = None,
     clock: Clock | None = None,
+    rebuild_because: str | None = None,
+    on_progress: Callable[[Report], None] | None = None,
 ) -> Totals:
     """Keep this machine's store and index current until asked to end; give what was done.
 
@@ -41,6 +45,8 @@ def materialize(
         until_caught_up: end once everything that stood in Kafka at the start is visible.
         readiness: told how far everything is visible; ask it from other threads.
         clock: for all of it.
+        rebuild_because: build the store anew from the topics first, and why.
+        on_progress: told now and then how far catching up has come.
 
     Raises:
         KafkaUnavailable: no broker answers, and `until_caught_up` is given.
@@ -63,8 +69,9 @@ def materialize(
             readiness=readiness,
             clock=clock or SystemClock(),
             stopping=stopping,
+            on_progress=on_progress or log_progress,
         )
-        return materializer.run(until_caught_up=until_caught_up)
+        return materializer.run(until_caught_up=until_caught_up, rebuild_because=rebuild_because)
 
 
 def _serve_metrics(settings: MaterializerSettings) -> None:

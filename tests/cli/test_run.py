@@ -19,6 +19,7 @@ from tests.forwarding.harness import Forwarding, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from devstack.world import World
     from heapline.http import Answer
@@ -34,10 +35,10 @@ def forwarding(world: World, prefix: str) -> Iterator[Forwarding]:
         yield Forwarding(world, prefix, heap)
 
 
-def _start(forwarding: Forwarding) -> subprocess.Popen[str]:
+def _start(forwarding: Forwarding, state: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", "from cli.main import main; main()", "run"],
-        env=forwarding.environment(HEAPLINE_WEB__PORT="0"),
+        env=forwarding.environment(HEAPLINE_WEB__PORT="0", HEAPLINE_STATE__DIRECTORY=str(state)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,10 +60,10 @@ def _post(url: str, body: str) -> str:
     return event_id
 
 
-def test_an_event_posted_is_delivered(forwarding: Forwarding) -> None:
+def test_an_event_posted_is_delivered(forwarding: Forwarding, tmp_path: Path) -> None:
     """One process takes an event over HTTP, delivers it, and ends with 0 when asked to."""
     forwarding.connect("acme", "11")
-    process = _start(forwarding)
+    process = _start(forwarding, tmp_path / "state")
     try:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
@@ -80,9 +81,15 @@ def test_an_event_posted_is_delivered(forwarding: Forwarding) -> None:
         process.communicate()
 
 
-def test_a_forwarder_that_cannot_start_ends_the_process(forwarding: Forwarding) -> None:
+def test_a_forwarder_that_cannot_start_ends_the_process(
+    forwarding: Forwarding, tmp_path: Path
+) -> None:
     """Without topics the process says what to do and ends with 1, server and all."""
-    environment = forwarding.environment(HEAPLINE_WEB__PORT="0", HEAPLINE_KAFKA__PREFIX="none-")
+    environment = forwarding.environment(
+        HEAPLINE_WEB__PORT="0",
+        HEAPLINE_KAFKA__PREFIX="none-",
+        HEAPLINE_STATE__DIRECTORY=str(tmp_path / "state"),
+    )
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", "from cli.main import main; main()", "run"],
