@@ -67,6 +67,7 @@ MOUNTS: Final = (
     Mount("sql", "Ask memberships, their history and outcomes in SQL.", "sql"),
     Mount("export", "Write what analysts read as Parquet files.", "export"),
     Mount("state", "Verify, rebuild, shrink, back up and restore this machine's store."),
+    Mount("why", "Tell why an event is or is not in Heap.", "why"),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
 )

@@ -114,7 +114,7 @@ class Observer:
         """
         self._wait_for_connections()
         now_ms = self._clock.epoch_ms()
-        alive, silent = self._forwarders(now_ms)
+        alive, silent = self.forwarders(now_ms)
         numbers = partitions_of(self._consumer, self._names.topic(EVENTS))
         settled = settled_offsets(self._settings, self._names, numbers)
         lag = {n: end - settled.get(n, 0) for n, end in self._ends(EVENTS, numbers).items()}
@@ -145,7 +145,8 @@ class Observer:
                 raise KafkaUnavailable(f"no connections: {self._connections.waiting_for}")
             self._connections.poll(_POLL_SECONDS)
 
-    def _forwarders(self, now_ms: int) -> tuple[list[ForwarderStatus], list[ForwarderStatus]]:
+    def forwarders(self, now_ms: int) -> tuple[list[ForwarderStatus], list[ForwarderStatus]]:
+        """Give the forwarders that run, and those not heard of any more; raises as `look`."""
         last: dict[bytes, ForwarderStatus] = {}
         for message in self._read(FORWARDER_STATUS):
             key, value = message.key() or b"", message.value()

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ class Forwarding:
     ) -> None:
         """Write rows of many workspaces, each with its app id."""
         rows = [
-            Connection(Workspace(workspace), 1, 0, AppId(app_id), Region.US, send, **more)
+            replace(Connection(Workspace(workspace), 1, 0, AppId(app_id), Region.US, send), **more)
             for workspace, app_id in app_ids.items()
         ]
         self._write(

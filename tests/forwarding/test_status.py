@@ -13,6 +13,7 @@ from heapline.kafka import topics
 from operations.status import Observer
 from tests.command import heapline
 from tests.forwarding.harness import wait_until
+from tests.on_kafka import read_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,16 +94,9 @@ def test_a_running_forwarder_tells_what_only_it_knows(
 
 
 def _first_of(there: Forwarding, workspace: str) -> int:
-    from tests.on_kafka import read_all  # noqa: PLC0415 -- next to its only use
-
-    stand = [
-        m.offset() for m in read_all(there.settings, there.topic) if m.key() == _key(workspace)
-    ]
-    return min(offset for offset in stand if offset is not None)
-
-
-def _key(workspace: str) -> bytes:
-    return workspace.encode()
+    key = workspace.encode()
+    records = read_all(there.settings, there.topic)
+    return min(m.offset() or 0 for m in records if m.key() == key)
 
 
 def _settings(there: Forwarding) -> dict[str, str]:
