@@ -41,9 +41,10 @@ def tell_doubts(view: Memberships, workspace: str, segments: Iterable[str]) -> N
 
 def doubt(row: SegmentRow) -> str:
     """Say why answers about a segment may be wrong, and what to do; empty where they are not."""
-    if row.status == "partial":
+    if row.status == "partial" or row.has_gap:
+        missing = "pages of an earlier sync are" if row.has_gap else "a part of its last sync is"
         return (
-            "only a part of its last sync arrived. To get everyone again: turn its sync off in "
+            f"{missing} missing. To get everyone again: turn its sync off in "
             "Heap, drain it here, turn the sync on"
         )
     if row.stale:

@@ -18,7 +18,7 @@ from heapline.memberships import UnknownSegment
 from heapline.settings import load_settings
 from heapline.words import SegmentId, Workspace
 from producers.drains import drain_segments
-from web.lookup_answers import WorkspaceAnswers, segment_fields
+from web.lookup_answers import WorkspaceAnswers, segment_fields, status_of
 from web.lookup_times import time_text
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _cells(asked: Asked, row: SegmentRow) -> tuple[object, ...]:
         row.segment_id,
         row.name or "-",
         asked.view.count(asked.workspace, row.segment_id),
-        row.status,
+        status_of(row),
         row.rhythm,
         time_text(row.last_synced_at_ms) or "never",
         "yes" if row.stale else "no",

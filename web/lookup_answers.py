@@ -186,11 +186,16 @@ def segment_fields(row: SegmentRow, member_count: int) -> dict[str, Any]:
         "id": row.segment_id,
         "name": row.name,
         "member_count": member_count,
-        "status": row.status,
+        "status": status_of(row),
         "rhythm": row.rhythm,
         "last_synced_at": time_text(row.last_synced_at_ms),
         "stale": row.stale,
     }
+
+
+def status_of(row: SegmentRow) -> str:
+    """Give a segment's status; `partial` also where a page of an older sync was put aside."""
+    return "partial" if row.has_gap and row.status == "complete" else row.status
 
 
 def _unresolved(given: Unresolved) -> dict[str, str]:

@@ -73,7 +73,7 @@ def test_segments_are_listed(heapline: Command) -> None:
     ]
     assert len(lines) == 5
     assert "Old news: no news since" in done.err
-    assert "Half: only a part of its last sync arrived" in done.err
+    assert "Half: a part of its last sync is missing" in done.err
     assert "made" in done.err
     assert NOW in done.err
 

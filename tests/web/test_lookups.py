@@ -116,6 +116,14 @@ def test_a_stale_or_partial_segment_is_answered_and_flagged(lookups: LookupSite)
     assert (partial["member"], partial["segment"]["status"]) == (False, "partial")
 
 
+def test_a_segment_with_a_page_put_aside_is_partial(lookups: LookupSite) -> None:
+    """Whatever its newest sync was: members may be wrong until it is drained and synced anew."""
+    lookups.publish(2, SegmentRow("acme", "7", status="complete", has_gap=True))
+    found = body_of(lookups.get("acme", "segments", "7", "members", "u1"))
+    assert found["segment"]["status"] == "partial"
+    assert body_of(lookups.get("acme", "users", "u1", "segments"))["doubtful"] == ["7"]
+
+
 @pytest.mark.parametrize(
     ("ids", "kind"),
     [
