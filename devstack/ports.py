@@ -77,3 +77,11 @@ def save(path: Path, ports: dict[str, int]) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(ports, indent=2) + "\n", "utf-8")
     fresh.replace(path)
+
+
+def a_free_port() -> int:
+    """Give a loopback port that is free now, for a server that is started at once."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port

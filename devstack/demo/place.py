@@ -68,6 +68,21 @@ class Place:
         """Take the servers of a world."""
         return cls(world.bootstrap_servers, world.registry_url, world.heap_url)
 
+    def environment(self) -> dict[str, str]:
+        """Give the same as `settings`, by environment variable."""
+        limits = _raised_limits()
+        return {
+            "HEAPLINE_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "HEAPLINE_KAFKA__PREFIX": self.prefix,
+            "HEAPLINE_SCHEMA_REGISTRY__URL": self.registry_url,
+            "HEAPLINE_HEAP__API_URL": self.heap_url,
+            "HEAPLINE_LIMITS__EVENTS_PER_MINUTE_PER_APP": str(limits.events_per_minute_per_app),
+            "HEAPLINE_LIMITS__EVENTS_PER_MINUTE_PER_IDENTITY": str(
+                limits.events_per_minute_per_identity
+            ),
+            "HEAPLINE_INSTANCE_ID": _INSTANCE,
+        }
+
     def settings(self) -> Settings:
         """Give the settings of everything the demo runs."""
         return _ExplicitSettings(
