@@ -22,7 +22,8 @@ from operations.segment_news import KafkaSegmentNews
 from producers.connections import ConnectionRegistry
 from producers.page_log import KafkaPageLog
 from producers.segment_intake import SegmentIntake, Trust
-from web.app import PARTS, EventsPart, WebhookPart, create_app
+from web.app import PARTS, ConsolePart, EventsPart, WebhookPart, create_app
+from web.console.data import KafkaConsoleData
 from web.health import Check, KafkaCheck, Readiness
 from web.lookups import LookupsPart
 from web.open_index import OpenIndex
@@ -134,7 +135,8 @@ def application(
     lookups = _lookups(settings) if "lookups" in parts else None
     if lookups is not None and (needs_index or index_folder(settings).exists()):
         checks["index"] = lookups.index
-    return create_app(web, Readiness(checks), events, webhook, lookups)
+    console = _console(settings) if "console" in parts else None
+    return create_app(web, Readiness(checks), events, webhook, lookups, console)
 
 
 def _events(settings: Settings) -> EventsPart:
@@ -170,6 +172,10 @@ def _connecting(settings: Settings) -> Connecting:
 
 def _lookups(settings: Settings) -> LookupsPart:
     return LookupsPart(OpenIndex(index_folder(settings)))
+
+
+def _console(settings: Settings) -> ConsolePart:
+    return ConsolePart(KafkaConsoleData(settings, OpenIndex(index_folder(settings))))
 
 
 def _publisher(settings: Settings) -> AsyncEventPublisher:

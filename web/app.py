@@ -10,7 +10,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import heapline
+from heapline.clock import SystemClock
 from web.connect import connect_router
+from web.console.routes import console_router
+from web.console.sessions import Sessions
 from web.events import Publisher, events_router
 from web.health import Readiness, health_router
 from web.lookup_docs import add_lookups
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
     from heapline.settings import WebSettings
     from operations.connecting import Connecting
     from producers.segment_intake import SegmentIntake
+    from web.console.data import ConsoleData
     from web.opening import Opening
 
-PARTS: Final = ("webhook", "events", "lookups")
+PARTS: Final = ("webhook", "events", "lookups", "console")
 """What `heapline serve --only` may name."""
 
 
@@ -49,12 +53,20 @@ class WebhookPart:
     """Without it nobody can connect a workspace in the browser."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConsolePart:
+    """What the console stands on."""
+
+    data: ConsoleData
+
+
 def create_app(
     settings: WebSettings,
     readiness: Readiness,
     events: EventsPart | None = None,
     webhook: WebhookPart | None = None,
     lookups: LookupsPart | None = None,
+    console: ConsolePart | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -64,6 +76,7 @@ def create_app(
         events: without it there is no event API.
         webhook: without it Heap's calls are not taken.
         lookups: without it nobody can ask who is in a segment.
+        console: without it there are no pages for people.
     """
     runs = [part.opening.running for part in (events, webhook) if part is not None]
     runs += [lookups.index.running] if lookups is not None else []
@@ -97,6 +110,10 @@ def create_app(
         app.include_router(webhook_router(webhook.intake, settings.max_body_bytes))
         if webhook.connecting is not None:
             app.include_router(connect_router(webhook.connecting))
+    if console is not None:
+        secure = settings.public_url is not None and settings.public_url.startswith("https:")
+        sessions = Sessions(app.state.tokens, SystemClock(), secure=secure)
+        app.include_router(console_router(sessions, console.data))
     _describe(app, settings if lookups is not None else None)
     return app
 

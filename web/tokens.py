@@ -92,6 +92,10 @@ class Tokens:
                 found = caller
         return found
 
+    def named(self, name: str) -> Caller | None:
+        """Give the caller whose token has this name."""
+        return next((caller for _, caller in self._callers if caller.name == name), None)
+
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -49,7 +49,9 @@ def served(
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith("heapline serves events, lookups on http://127.0.0.1:"), line
+            assert line.startswith(
+                "heapline serves events, lookups, console on http://127.0.0.1:"
+            ), line
             yield line.split()[-1], process
         finally:
             process.kill()
