@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FULL: Final = ("no space left", "file too large", "disk quota", "out of disk")
-_DENIED: Final = ("permission denied", "read-only file system", "operation not permitted")
+_DENIED: Final = (
+    "permission denied",
+    "read-only file system",
+    "operation not permitted",
+    "not a directory",
+    "is a directory",
+    "file exists",
+)
 _LOCKED: Final = ("could not set lock", "conflicting lock", "unique file handle conflict")
 _MISSING: Final = ("database does not exist",)
 _NEWER: Final = ("version number", "newer version", "storage version")
