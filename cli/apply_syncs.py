@@ -33,8 +33,8 @@ def apply_syncs(
     Exactly once, whatever is duplicated, late, or killed meanwhile. Start more of them to share the
     work, each with its own HEAPLINE_INSTANCE_ID. Ctrl-C or SIGTERM ends it gracefully.
     """
-    pages = run(load_settings(), Stop(), until_caught_up=until_caught_up, accept_loss=accept_loss)
+    done = run(load_settings(), Stop(), until_caught_up=until_caught_up, accept_loss=accept_loss)
     if as_json:
-        print_json({"pages": pages})
+        print_json({"pages": done.pages, "changes": done.changes})
     else:
-        print(f"{pages:,} pages applied")
+        print(f"{done.pages:,} pages applied: {done.changes:,} memberships written")

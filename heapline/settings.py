@@ -284,6 +284,22 @@ class MaterializerSettings(_Section):
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics port.")
 
 
+class SegmentSyncSettings(_Section):
+    """How segment pages are applied."""
+
+    changes_per_transaction: int = Field(
+        10_000, gt=0, description="Pages share a transaction up to so many; more costs latency."
+    )
+    changes_at_once: int = Field(
+        100_000,
+        gt=0,
+        description="A page with more becomes visible in parts: a transaction may last 10 s only.",
+    )
+    session_timeout_seconds: float = Field(
+        10.0, gt=0, description="Silent for so long, a member loses its partitions to others."
+    )
+
+
 class LogSettings(_Section):
     """What is logged, to standard error."""
 
@@ -333,6 +349,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
     materializer: MaterializerSettings = MaterializerSettings()
+    segment_sync: SegmentSyncSettings = SegmentSyncSettings()
     log: LogSettings = LogSettings()
     dev: DevSettings = DevSettings()
 

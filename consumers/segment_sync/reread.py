@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from consumers.segment_sync.decisions import Place, sync_id_of
-from heapline.clock import Clock, Deadline
-from heapline.errors import KafkaUnavailable, Undeliverable
+from heapline.errors import Undeliverable
 from heapline.heap.segment_keys import (
     membership_key_ends,
     memberships_partition,
@@ -17,124 +17,154 @@ from heapline.heap.segment_keys import (
 )
 from heapline.heap.segment_page import SegmentPage
 from heapline.kafka.clients import lone_consumer, translated
-from heapline.kafka.read_to_end import STALL_SECONDS, partitions_of, read_to_end
+from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_PAGES, Names
 from heapline.words import UserId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Message
 
     from consumers.segment_sync.decisions import Late
+    from heapline.clock import Clock
     from heapline.kafka.codec import Decoder
+    from heapline.kafka.logs import Logs
     from heapline.settings import KafkaSettings
     from heapline.words import SegmentId, Workspace
 
-_TICK_EVERY: Final = 1_000
 _KEY_TEXTS: Final = 3
 
 
+@dataclass(slots=True)
+class _Read:
+    """What the last late page made us read: the next one of its kind goes on from there."""
+
+    segment: bytes = b""
+    newer: frozenset[str] = frozenset()
+    from_offset: int = 0
+    to_offset: int = 0
+    named: set[UserId] = field(default_factory=set)
+
+    def is_part_of(self, late: Late, segment: bytes) -> bool:
+        """Tell whether all of it belongs to what this page asks for."""
+        same = (self.segment, self.newer, self.from_offset)
+        return same == (segment, late.newer, late.from_offset) and self.to_offset <= late.at.offset
+
+
 class Rereader:
-    """Reads topics beside the main consumer.
+    """Reads topics beside the main consumer, with one of its own.
 
     Args:
         settings: how to reach Kafka.
         names: of topics.
+        logs: tells where partitions begin and end.
         decoder: reads pages.
-        tick: called often, so that the main consumer keeps being polled meanwhile.
+        clock: for deadlines.
     """
 
     def __init__(
-        self,
-        settings: KafkaSettings,
-        names: Names,
-        decoder: Decoder,
-        clock: Clock,
-        tick: Callable[[], None],
+        self, settings: KafkaSettings, names: Names, logs: Logs, decoder: Decoder, clock: Clock
     ) -> None:
-        self._settings = settings
-        self._names = names
+        self._pages = names.topic(SEGMENT_PAGES)
+        self._memberships = names.topic(MEMBERSHIPS)
+        self._logs = logs
         self._decoder = decoder
         self._clock = clock
-        self._tick = tick
+        self._consumer = lone_consumer(settings, "segment-sync-rereader")
+        self._timeout = settings.timeout_seconds
+        self._last = _Read()
 
-    def named(self, late: Late) -> frozenset[UserId] | None:
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
+
+    def named(self, late: Late, idle: Callable[[], None]) -> frozenset[UserId] | None:
         """Give the users named by pages of newer syncs; None where those are not all retained.
 
+        Args:
+            late: what is asked for.
+            idle: called often meanwhile.
+
         Raises:
             KafkaUnavailable: the brokers do not answer.
         """
-        consumer = lone_consumer(self._settings, "segment-sync-rereader")
         try:
-            return self._named(consumer, late)
+            return self._named(late, idle)
         except KafkaException as error:
             raise translated(error) from error
-        finally:
-            consumer.close()
 
-    def _named(self, consumer: Consumer, late: Late) -> frozenset[UserId] | None:
-        topic, partition = self._names.topic(SEGMENT_PAGES), late.at.partition
-        where = TopicPartition(topic, partition)
-        first, _ = consumer.get_watermark_offsets(where, self._settings.timeout_seconds)
-        if first > late.from_offset:
+    def _named(self, late: Late, idle: Callable[[], None]) -> frozenset[UserId] | None:
+        partition = late.at.partition
+        if self._logs.of(self._pages, [partition])[partition].start > late.from_offset:
             return None
-        wanted = segment_key(late.page.workspace, late.page.segment_id)
-        found: set[UserId] = set()
-        for message in self._between(consumer, topic, late):
-            if message.key() != wanted:
-                continue
-            try:
-                page = SegmentPage.from_record(self._decoder.decode(message.value()))
-            except (Undeliverable, ValueError):
-                continue  # it was put aside when it was its turn
-            if sync_id_of(page, Place(partition, message.offset() or 0)) in late.newer:
-                found.update(page.add, page.remove)
-        return frozenset(found)
+        segment = segment_key(late.page.workspace, late.page.segment_id)
+        read, self._last = self._last, _Read()  # nothing half-read is kept after an error
+        if not read.is_part_of(late, segment):
+            read = _Read(segment, late.newer, late.from_offset, late.from_offset)
+        for message in read_to_end(
+            self._consumer,
+            self._pages,
+            partitions=[partition],
+            starts={partition: read.to_offset},
+            until={partition: late.at.offset},
+            timeout_seconds=self._timeout,
+            clock=self._clock,
+            idle=idle,
+        ):
+            if message.key() == segment:
+                read.named.update(self._users(message, late))
+        read.to_offset = late.at.offset
+        self._last = read
+        return frozenset(read.named)
 
-    def _between(self, consumer: Consumer, topic: str, late: Late) -> Iterator[Message]:
-        """Give the records of a partition from `late.from_offset` up to the late page itself."""
-        consumer.assign([TopicPartition(topic, late.at.partition, late.from_offset)])
-        deadline = Deadline(self._clock, STALL_SECONDS)
-        while True:
-            for message in consumer.consume(100, 0.1):
-                error = message.error()
-                if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- so named by librdkafka
-                        return
-                    raise translated(error)
-                if (message.offset() or 0) >= late.at.offset:
-                    return
-                deadline = Deadline(self._clock, STALL_SECONDS)
-                yield message
-            self._tick()
-            if deadline.passed():
-                raise KafkaUnavailable(f"{topic}: nothing came for {STALL_SECONDS:.0f} s")
+    def _users(self, message: Message, late: Late) -> Iterator[UserId]:
+        try:
+            page = SegmentPage.from_record(self._decoder.decode(message.value()))
+        except (Undeliverable, ValueError):
+            return  # it was put aside when it was its turn
+        if sync_id_of(page, Place(late.at.partition, message.offset() or 0)) in late.newer:
+            yield from page.add
+            yield from page.remove
 
-    def members(self, workspace: Workspace, segment: SegmentId) -> list[UserId]:
+    def members(
+        self, workspace: Workspace, segment: SegmentId, idle: Callable[[], None]
+    ) -> list[UserId]:
         """Give a segment's members, by the topic alone, up to its end of now.
 
+        Args:
+            workspace: whose segment.
+            segment: whose members.
+            idle: called often meanwhile.
+
         Raises:
             KafkaUnavailable: the brokers do not answer.
         """
-        consumer = lone_consumer(self._settings, "segment-sync-members")
-        topic = self._names.topic(MEMBERSHIPS)
-        inside: dict[bytes, bool] = {}
-        begin, end = membership_key_ends(workspace, segment)
         try:
-            partition = memberships_partition(workspace, len(partitions_of(consumer, topic)))
-            for number, message in enumerate(
-                read_to_end(consumer, topic, partitions=[partition], clock=self._clock)
-            ):
-                key = message.key() or b""
-                if key.startswith(begin) and key.endswith(end):
-                    inside[key] = message.value() is not None
-                if number % _TICK_EVERY == 0:
-                    self._tick()
+            return self._members(workspace, segment, idle)
         except KafkaException as error:
             raise translated(error) from error
-        finally:
-            consumer.close()
+
+    def _members(
+        self, workspace: Workspace, segment: SegmentId, idle: Callable[[], None]
+    ) -> list[UserId]:
+        topic = self._memberships
+        inside: dict[bytes, bool] = {}
+        begin, end = membership_key_ends(workspace, segment)
+        count = len(partitions_of(self._consumer, topic, self._timeout))
+        partition = memberships_partition(workspace, count)
+        for message in read_to_end(
+            self._consumer,
+            topic,
+            partitions=[partition],
+            ends=self._logs.ends(topic, [partition]),
+            timeout_seconds=self._timeout,
+            clock=self._clock,
+            idle=idle,
+        ):
+            key = message.key() or b""
+            if key.startswith(begin) and key.endswith(end):
+                inside[key] = message.value() is not None
         return [user for key, is_in in inside.items() if is_in for user in _user(key, segment)]
 
 

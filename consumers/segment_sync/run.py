@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
 from consumers.segment_sync.reread import Rereader
 from consumers.segment_sync.segment_table import load_segments
 from consumers.segment_sync.session import Progress, Session
-from consumers.segment_sync.transaction import Transactions
+from consumers.segment_sync.source import PageSource
+from consumers.segment_sync.transaction import Transactions, make_producer
 from heapline.clock import Deadline, SystemClock
 from heapline.errors import TryAgainLater
 from heapline.kafka.clients import admin, lone_consumer
@@ -22,8 +23,10 @@ from heapline.telemetry.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from confluent_kafka import Producer
+
     from heapline.clock import Clock
-    from heapline.settings import Settings
+    from heapline.settings import KafkaSettings, Settings
 
 _FIRST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 10.0
@@ -39,8 +42,9 @@ def apply_syncs(
     until_caught_up: bool = False,
     accept_loss: bool = False,
     clock: Clock | None = None,
-) -> int:
-    """Turn segment pages into memberships until told to stop; give how many pages were read.
+    make: Callable[[KafkaSettings, str], Producer] = make_producer,
+) -> Progress:
+    """Turn segment pages into memberships until told to stop; give what was done.
 
     Args:
         settings: everything.
@@ -48,6 +52,7 @@ def apply_syncs(
         until_caught_up: end once every page there at the start is applied.
         accept_loss: go on although the log no longer holds what was not read.
         clock: the machine's own unless given.
+        make: makes the producer from settings and transactional id.
 
     Raises:
         KafkaUnavailable, RegistryUnavailable: `until_caught_up`, and nobody answers.
@@ -63,7 +68,15 @@ def apply_syncs(
     while not stopping():
         started = clock.monotonic()
         try:
-            _one_session(settings, progress, clock, stopping, until_caught_up, accept_loss)
+            _one_session(
+                settings,
+                progress,
+                clock,
+                stopping,
+                make,
+                until_caught_up=until_caught_up,
+                accept_loss=accept_loss,
+            )
         except TryAgainLater as error:
             if clock.monotonic() - started > _WELL_SECONDS:
                 wait = _FIRST_WAIT_SECONDS
@@ -74,7 +87,7 @@ def apply_syncs(
             wait *= 2
         else:
             break
-    return progress.pages
+    return progress
 
 
 def _one_session(
@@ -82,17 +95,19 @@ def _one_session(
     progress: Progress,
     clock: Clock,
     stopping: Callable[[], bool],
-    until_caught_up: bool,  # noqa: FBT001 -- handed through
-    accept_loss: bool,  # noqa: FBT001 -- handed through
+    make: Callable[[KafkaSettings, str], Producer],
+    *,
+    until_caught_up: bool,
+    accept_loss: bool,
 ) -> None:
     kafka, names = settings.kafka, Names(settings.kafka.prefix)
+    logs = Logs(admin(kafka), kafka.timeout_seconds)
     with ExitStack() as stack:
         registry = stack.enter_context(Registry(settings.schema_registry))
         rows, pages = Decoder("HeapSegment", registry), Decoder("SegmentSyncPage", registry)
         transactions = Transactions(
-            kafka,
+            make(kafka, names.transactional_id("segment-sync", settings.instance_id)),
             names,
-            names.transactional_id("segment-sync", settings.instance_id),
             _encoder(registry, names, MEMBERSHIPS),
             _encoder(registry, names, SEGMENTS),
             _membership_partitions(settings),
@@ -100,19 +115,25 @@ def _one_session(
         )
         stack.callback(transactions.close)
         transactions.start(kafka.timeout_seconds)
-        session = Session(
+        source = PageSource(
             kafka,
             names,
-            clock,
-            pages,
-            lambda: load_segments(kafka, names, rows, clock),
-            Logs(admin(kafka), kafka.timeout_seconds),
-            progress,
+            logs,
+            session_timeout_seconds=settings.segment_sync.session_timeout_seconds,
             accept_loss=accept_loss,
         )
-        stack.callback(session.close)
-        rereader = Rereader(kafka, names, pages, clock, session.tick)
-        session.run(transactions, rereader, stopping, until_caught_up=until_caught_up)
+        stack.callback(source.close)
+        session = Session(
+            source,
+            transactions,
+            stack.enter_context(closing(Rereader(kafka, names, logs, pages, clock))),
+            pages,
+            lambda: load_segments(kafka, names, logs, rows, clock),
+            settings.segment_sync,
+            progress,
+            stopping,
+        )
+        session.run(until_caught_up=until_caught_up)
 
 
 def _encoder(registry: Registry, names: Names, topic: Topic) -> Encoder:

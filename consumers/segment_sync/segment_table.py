@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
-from heapline.errors import Undeliverable
+from heapline.errors import RegistryUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.segment_keys import read_key
 from heapline.heap.segment_record import HeapSegment
 from heapline.kafka.clients import lone_consumer, translated
-from heapline.kafka.read_to_end import read_to_end
+from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.topics import SEGMENTS
 from heapline.telemetry.logs import logger
 from heapline.words import SegmentId, Workspace
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from heapline.clock import Clock
     from heapline.kafka.codec import Decoder
+    from heapline.kafka.logs import Logs
     from heapline.kafka.topics import Names
     from heapline.settings import KafkaSettings
 
@@ -29,18 +30,21 @@ Key = tuple[Workspace, SegmentId]
 
 
 def load_segments(
-    settings: KafkaSettings, names: Names, decoder: Decoder, clock: Clock
+    settings: KafkaSettings, names: Names, logs: Logs, decoder: Decoder, clock: Clock
 ) -> dict[Key, HeapSegment]:
-    """Give every row, as committed by now.
+    """Give every row, as committed by now; also those behind others' open transactions.
 
     Raises:
         NotReady: there is no such topic.
         KafkaUnavailable, RegistryUnavailable: nobody answers.
     """
     consumer = lone_consumer(settings, "segment-sync-table")
+    topic = names.topic(SEGMENTS)
     rows: dict[Key, HeapSegment] = {}
     try:
-        for message in read_to_end(consumer, names.topic(SEGMENTS), clock=clock):
+        numbers = partitions_of(consumer, topic, settings.timeout_seconds)
+        ends = logs.ends(topic, numbers)
+        for message in read_to_end(consumer, topic, partitions=numbers, ends=ends, clock=clock):
             try:
                 workspace, segment = read_key(message.key(), _KEY_TEXTS)
                 key = Workspace(workspace), SegmentId(segment)
@@ -49,6 +53,8 @@ def load_segments(
                     rows.pop(key, None)
                 else:
                     rows[key] = HeapSegment.from_record(decoder.decode(value))
+            except UnknownSchema as error:
+                raise RegistryUnavailable(f"a row of {topic}: {error}") from error
             except (ValueError, Undeliverable) as error:
                 # Without it the order of this segment's syncs is forgotten: said, and gone on.
                 _log.error("a row of heap.segments cannot be read", error=str(error)[:200])

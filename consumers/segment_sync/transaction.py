@@ -45,22 +45,27 @@ class Group(Protocol):
         ...
 
 
+def make_producer(settings: KafkaSettings, transactional_id: str) -> Producer:
+    """Make the producer of a process with this transactional id."""
+    return transactional_producer(
+        settings, "segment-sync", transactional_id, **{"message.max.bytes": 2 * SEGMENT_BYTES}
+    )
+
+
 class Transactions:
     """Writes transactions under one stable transactional id.
 
     Args:
-        settings: how to reach Kafka.
+        producer: transactional, under this process's stable id.
         names: of topics.
-        transactional_id: of this process.
         memberships, segments: encode the two topics' values.
         membership_partitions: how many the topic has.
     """
 
     def __init__(
         self,
-        settings: KafkaSettings,
+        producer: Producer,
         names: Names,
-        transactional_id: str,
         memberships: Encoder,
         segments: Encoder,
         membership_partitions: int,
@@ -72,9 +77,7 @@ class Transactions:
         self._partitions = membership_partitions
         self._clock = clock
         self._failure: KafkaError | None = None
-        self._producer: Producer = transactional_producer(
-            settings, "segment-sync", transactional_id, **{"message.max.bytes": 2 * SEGMENT_BYTES}
-        )
+        self._producer = producer
 
     def start(self, timeout_seconds: float) -> None:
         """Settle what an earlier run left open, and shut out its zombie.
@@ -95,9 +98,13 @@ class Transactions:
             KafkaUnavailable: it was not committed, or nobody knows; start anew.
             Fenced, MustStop: another process took over.
         """
+        deadline = Deadline(self._clock, SECONDS)
         try:
-            return self._commit(writes, group, Deadline(self._clock, SECONDS))
+            return self._commit(writes, group, deadline)
         except KafkaException as error:
+            if deadline.passed():
+                # The broker itself may have ended the transaction, and that looks like a fence.
+                raise KafkaUnavailable(f"a transaction took too long: {error}") from error
             raise translated(error) from error
 
     def _commit(self, writes: Writes, group: Group, deadline: Deadline) -> dict[Key, HeapSegment]:

@@ -61,11 +61,17 @@ class Writes:
 
 
 def parts_of(page: PageChanges, most: int) -> list[PageChanges]:
-    """Cut a drain's leaves into parts of at most so many."""
-    cuts = range(0, len(page.leaves), most)
+    """Cut a page's changes into parts of at most so many; at least one, maybe empty."""
+    cuts = range(0, max(1, len(page)), most)
+    entering = len(page.enters)
     return [
         PageChanges(
-            page.workspace, page.segment, page.at_ms, page.sync, (), page.leaves[cut : cut + most]
+            page.workspace,
+            page.segment,
+            page.at_ms,
+            page.sync,
+            page.enters[cut : cut + most],
+            page.leaves[max(0, cut - entering) : max(0, cut + most - entering)],
         )
         for cut in cuts
     ]

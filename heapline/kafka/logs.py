@@ -36,8 +36,16 @@ class Logs:
         wanted = list(numbers)
         topic_id = self._topic_id(topic)
         starts = self._offsets(topic, wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # stubs
-        ends = self._offsets(topic, wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
+        ends = self.ends(topic, wanted)
         return {n: Log(f"{topic}[{n}]", starts[n], ends[n], topic_id) for n in wanted}
+
+    def ends(self, topic: str, numbers: Iterable[int]) -> dict[int, int]:
+        """Give the offsets behind everything written, committed or not.
+
+        Raises:
+            KafkaException: the brokers do not answer, or there is no such partition.
+        """
+        return self._offsets(topic, list(numbers), OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
 
     def _topic_id(self, topic: str) -> str:
         futures = self._admin.describe_topics(

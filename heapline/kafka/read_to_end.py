@@ -16,7 +16,7 @@ from heapline.errors import KafkaUnavailable, NotReady
 from heapline.kafka.clients import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from confluent_kafka import Consumer, Message
 
@@ -69,9 +69,11 @@ def read_to_end(
     from_ms: int | None = None,
     starts: Mapping[int, int] | None = None,
     until: Mapping[int, int] | None = None,
+    ends: Mapping[int, int] | None = None,
     timeout_seconds: float = 10.0,
     stall_seconds: float = STALL_SECONDS,
     clock: Clock | None = None,
+    idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Message]:
     """Give every record of a topic from the beginning up to the ends seen at the start.
 
@@ -86,9 +88,13 @@ def read_to_end(
             UTC) in each partition, instead of at the beginning.
         starts: for some partitions an offset to start at instead, if it is later.
         until: for some partitions an earlier end.
+        ends: for some partitions the end to read to. A consumer of committed records is told an
+            end before everybody's open transactions, and what others committed behind the first
+            record of one is passed over; `logs.Logs` tells the true ones.
         timeout_seconds: how long one question to the brokers may take.
         stall_seconds: how long nothing may come before this gives up.
         clock: for `stall_seconds`.
+        idle: called between reads, also while nothing comes.
 
     Raises:
         NotReady: there is no such topic.
@@ -96,15 +102,19 @@ def read_to_end(
     """
     wanted = partitions if partitions is not None else partitions_of(consumer, topic)
     first = _starts(consumer, topic, wanted, from_ms, timeout_seconds)
-    last = {each: _end(consumer, topic, each, timeout_seconds) for each in wanted}
-    ends = Ends({each: min(last[each], (until or {}).get(each, last[each])) for each in wanted})
+    told = ends or {}
+    last = {
+        each: told[each] if each in told else _end(consumer, topic, each, timeout_seconds)
+        for each in wanted
+    }
+    left = Ends({each: min(last[each], (until or {}).get(each, last[each])) for each in wanted})
     for partition, found in first.items():
         start = last[partition] if found == OFFSET_END else found
         first[partition] = max(start, (starts or {}).get(partition, start))
-        ends.at(partition, first[partition])
-    if not ends.reached:
-        consumer.assign([TopicPartition(topic, each, first[each]) for each in ends.waiting])
-        yield from _records(consumer, topic, ends, stall_seconds, clock or SystemClock())
+        left.at(partition, first[partition])
+    if not left.reached:
+        consumer.assign([TopicPartition(topic, each, first[each]) for each in left.waiting])
+        yield from _records(consumer, topic, left, stall_seconds, clock or SystemClock(), idle)
 
 
 def partitions_of(consumer: Consumer, topic: str, timeout_seconds: float = 10.0) -> list[int]:
@@ -161,10 +171,16 @@ def _end(consumer: Consumer, topic: str, partition: int, timeout_seconds: float)
 
 
 def _records(
-    consumer: Consumer, topic: str, ends: Ends, stall_seconds: float, clock: Clock
+    consumer: Consumer,
+    topic: str,
+    ends: Ends,
+    stall_seconds: float,
+    clock: Clock,
+    idle: Callable[[], None],
 ) -> Iterator[Message]:
     deadline = Deadline(clock, stall_seconds)
     while not ends.reached:
+        idle()
         messages = consumer.consume(_BATCH, _POLL_SECONDS)
         for message in messages:
             if _is_record(message, ends):
