@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.segment_sync import decisions
@@ -318,6 +318,7 @@ _PLANS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(plans=_PLANS, rng=st.randoms(use_true_random=False), late=st.booleans())
 def test_any_order_ends_as_the_syncs_in_order(
     *, plans: list[Planned], rng: random.Random, late: bool
