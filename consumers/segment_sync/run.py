@@ -128,7 +128,7 @@ def _one_session(
             transactions,
             stack.enter_context(closing(Rereader(kafka, names, logs, pages, clock))),
             pages,
-            lambda: load_segments(kafka, names, logs, rows, clock),
+            lambda: load_segments(kafka, names, rows, clock),
             settings.segment_sync,
             progress,
             stopping,

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaException
 from heapline.errors import RegistryUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.segment_keys import read_key
 from heapline.heap.segment_record import HeapSegment
-from heapline.kafka.clients import lone_consumer, translated
+from heapline.kafka.clients import admin, lone_consumer, translated
+from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.topics import SEGMENTS
 from heapline.telemetry.logs import logger
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from heapline.clock import Clock
     from heapline.kafka.codec import Decoder
-    from heapline.kafka.logs import Logs
     from heapline.kafka.topics import Names
     from heapline.settings import KafkaSettings
 
@@ -30,7 +30,7 @@ Key = tuple[Workspace, SegmentId]
 
 
 def load_segments(
-    settings: KafkaSettings, names: Names, logs: Logs, decoder: Decoder, clock: Clock
+    settings: KafkaSettings, names: Names, decoder: Decoder, clock: Clock
 ) -> dict[Key, HeapSegment]:
     """Give every row, as committed by now; also those behind others' open transactions.
 
@@ -43,7 +43,7 @@ def load_segments(
     rows: dict[Key, HeapSegment] = {}
     try:
         numbers = partitions_of(consumer, topic, settings.timeout_seconds)
-        ends = logs.ends(topic, numbers)
+        ends = Logs(admin(settings), settings.timeout_seconds).ends(topic, numbers)
         for message in read_to_end(consumer, topic, partitions=numbers, ends=ends, clock=clock):
             try:
                 workspace, segment = read_key(message.key(), _KEY_TEXTS)
