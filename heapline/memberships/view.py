@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -42,6 +43,7 @@ MEMBERS_A_PAGE: Final = 1000
 _UNKNOWN: Final = -1
 _SHOWN_MS: Final = 1_000
 _CODE: Final = 0xFFFF_FFFF
+_CURSOR: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,10})")
 
 
 class MembersPage(NamedTuple):
@@ -371,12 +373,12 @@ class Memberships:
         return MemberSet(workspace, self._base.epoch, codes, self._text)
 
     def _cursor_code(self, cursor: str) -> int:
-        epoch, _, code = cursor.partition("-")
-        if not (epoch.isdecimal() and code.isdecimal() and int(code) <= _CODE):
+        found = _CURSOR.fullmatch(cursor)
+        if found is None or int(found[2]) > _CODE:
             raise InvalidCursor("this is not a cursor of a list of members")
-        if int(epoch) != self._base.epoch:
+        if int(found[1]) != self._base.epoch:
             raise InvalidCursor("the index was rebuilt since: start the listing again")
-        return int(code)
+        return int(found[2])
 
     def _known(self, workspace: str, audience: Audience) -> list[str]:
         known = self._segments_in(workspace)
