@@ -40,6 +40,9 @@ RHYTHM_TOLERANCE_MS: Final = 30 * 60_000
 """Heap's recurring sync runs every four hours."""
 
 
+_NAMELESS: Final = {SyncKind.DRAIN: "drain@", SyncKind.PAGE: "page@"}
+
+
 class Place(NamedTuple):
     """Where a page stands in `heap.segment-sync-pages`."""
 
@@ -163,8 +166,8 @@ def decide_late(segment: HeapSegment, late: Late, named: Iterable[UserId] | None
 def sync_id_of(page: SegmentPage, at: Place) -> str:
     """Give the id of the sync a page belongs to."""
     if page.action is Action.DRAIN:
-        return page.sync_task_id or f"drain@{at.partition}/{at.offset}"
-    return page.sync_task_id or f"page@{at.partition}/{at.offset}"
+        return page.sync_task_id or f"{_NAMELESS[SyncKind.DRAIN]}{at.partition}/{at.offset}"
+    return page.sync_task_id or f"{_NAMELESS[SyncKind.PAGE]}{at.partition}/{at.offset}"
 
 
 # --- the kinds of pages ---------------------------------------------------------------------------
@@ -174,7 +177,8 @@ def _drain(known: HeapSegment, page: SegmentPage, at: Place) -> Decision:
     if page.sync_task_id is None:
         repeated = _repeated(known, SyncKind.DRAIN, page, digest=None)
     else:
-        repeated = any(sync.id == page.sync_task_id for sync in known.syncs)
+        gone = digest_of(page.sync_task_id.encode()) in known.older_syncs
+        repeated = gone or any(sync.id == page.sync_task_id for sync in known.syncs)
     if repeated:
         return Duplicate(known)
     begun = _begun(known, page, at, SyncKind.DRAIN)
@@ -212,6 +216,7 @@ def _repeated(known: HeapSegment, kind: SyncKind, page: SegmentPage, digest: int
     """Tell whether a page that names no sync was here within the hour."""
     return any(
         sync.kind is kind
+        and sync.id.startswith(_NAMELESS[kind])
         and page.received_at_ms - sync.started_at_ms <= RETRY_MS
         and (digest is None or any(seen.digest == digest for seen in sync.pages))
         for sync in known.syncs

@@ -201,6 +201,20 @@ def test_a_drain_with_an_id_is_known_by_it() -> None:
     assert isinstance(log.take(replace(meant, received_at_ms=9 * _HOUR)), Duplicate)
 
 
+def test_heaps_drain_is_no_retry_of_one_by_hand() -> None:
+    """It names no id, and may come within the hour; the one by hand is known for ever."""
+    log = Log()
+    by_hand = page("by-hand-1", None, None, action=Action.DRAIN)
+    log.take(page("s1", add="a"))
+    assert isinstance(log.take(by_hand), Drain)
+    log.take(page("s2", add="a"))
+    assert isinstance(log.take(drain(_MINUTE)), Drain)
+    for number in range(decisions.SYNCS_KEPT):
+        log.take(page(f"more{number}", add="b"))
+    assert isinstance(log.take(replace(by_hand, received_at_ms=9 * _HOUR)), Duplicate)
+    assert log.members == {"b"}
+
+
 def test_a_page_without_a_sync_is_one_of_its_own() -> None:
     """Its retry within the hour is no-op; later it is meant."""
     log = Log()

@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from heapline.errors import KafkaUnavailable, NotReady
-from heapline.kafka.clients import lone_consumer
+from heapline.kafka.clients import admin, lone_consumer
+from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import Ends, partitions_of, read_to_end
 from tests.on_kafka import (
     make_topic,
@@ -236,3 +237,26 @@ def test_brokers_that_go_away_are_an_error(own_world: Callable[..., World], pref
     with pytest.raises(KafkaUnavailable):
         list(read_to_end(consumer, topic, timeout_seconds=1, stall_seconds=1))
     consumer.close()
+
+
+def test_true_ends_lie_behind_an_open_transaction(settings: Settings, consumer: Consumer) -> None:
+    """What another producer committed behind it is waited for; by itself, it is not even seen."""
+    topic = make_topic(settings, "t")
+    slow, quick = transaction_producer(settings, "slow"), transaction_producer(settings, "quick")
+    slow.begin_transaction()
+    slow.produce(topic, b"open")
+    assert slow.flush(10) == 0
+    quick.begin_transaction()
+    quick.produce(topic, b"committed")
+    quick.commit_transaction(10)
+    assert values(read_to_end(consumer, topic)) == []
+    ends = Logs(admin(settings.kafka), 10).ends(topic, [0])
+    idles = 0
+
+    def idle() -> None:
+        nonlocal idles
+        idles += 1
+        if idles == 3:
+            slow.abort_transaction(10)
+
+    assert values(read_to_end(consumer, topic, ends=ends, idle=idle)) == [b"committed"]
