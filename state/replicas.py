@@ -169,7 +169,7 @@ def open_replica(folder: StateFolder, engine: Engine | None = None) -> Database:
     for _ in range(_OPEN_ATTEMPTS):
         try:
             return Database(newest_replica(folder), engine or Engine(), read_only=True)
-        except StoreMissing:
+        except (StoreMissing, FileNotFoundError):
             # Between our reading the name and opening the file, newer ones have replaced it.
             if not (folder.replicas / CURRENT).exists():
                 break

@@ -16,6 +16,7 @@ from heapline.clock import Deadline
 from heapline.memberships import IndexDamaged, IndexUnavailable, Memberships
 from heapline.memberships.generations import load_newest
 from state.database import Engine
+from state.history import held_now, replay
 from state.replicas import settled
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from heapline.clock import Clock
     from state.database import Database
     from state.folder import StateFolder
+    from state.history import Held
 
 _CODED: Final = (
     ("workspace", "workspace"),
@@ -48,24 +50,6 @@ _STRAY: Final = (
     ("segment_sync", "segment", "segment"),
     ("segment_sync", "sync", "sync"),
 )
-_REPLAY: Final = """
-SELECT h.segment, h.person, arg_max(h.enters, h.rowid) AS is_in,
-    arg_max(h.moment, h.rowid) AS moment, count_if(h.enters) AS enters, count(*) AS changes
-FROM stored.history AS h JOIN stored.moment AS m ON m.code = h.moment
-WHERE m.version <= {version} GROUP BY h.segment, h.person
-"""
-_DIFFERENCES: Final = f"""
-WITH replay AS ({_REPLAY})
-SELECT
-    count_if(r.is_in AND m.segment IS NULL),
-    count_if(m.segment IS NOT NULL AND r.is_in IS NOT TRUE),
-    count_if(r.is_in AND b.at_ms <> a.at_ms),
-    count_if(r.changes <> 2 * r.enters - r.is_in::INTEGER)
-FROM replay AS r FULL JOIN stored.membership AS m
-    ON m.segment = r.segment AND m.person = r.person
-LEFT JOIN stored.moment AS a ON a.code = r.moment
-LEFT JOIN stored.moment AS b ON b.code = m.moment
-"""
 _SAMPLED: Final = 2_000
 _LOOK_AGAIN_SECONDS: Final = 0.5
 
@@ -102,10 +86,21 @@ def verify(database: Database, index: Memberships | None, index_version: int | N
         "SELECT version, users, segments, memberships, (SELECT count(*) FROM stored.history)"
         " FROM about"
     )
-    version = facts[0]
-    problems = [*_of_codes(database), *_of_history(database, version)]
+    version: int = facts[0]
+    problems = list(_of_codes(database))
+    if problems:
+        return Verdict(version, index_version, facts[1], facts[2], facts[3], facts[4], problems)
+    held, out_of_turn = replay(database, version)
+    problems += _of_history(database, held, out_of_turn)
     if index is not None and index_version is not None:
-        problems += _of_index(database, index, index_version, version)
+        if index_version > version:
+            problems.append(
+                f"the index reflects version {index_version} and the newest replica is {version}: "
+                "run this again when there is a newer one"
+            )
+        else:
+            then = held if index_version == version else replay(database, index_version)[0]
+            problems += _of_index(database, index, then)
     return Verdict(version, index_version, facts[1], facts[2], facts[3], facts[4], problems)
 
 
@@ -156,59 +151,53 @@ def _of_codes(database: Database) -> Iterator[str]:
             yield f"{table}: {rows - names:,} rows repeat another's name"
     for table, column, other in _STRAY:
         (stray,) = database.one(
-            f"SELECT count(*) FROM stored.{table} AS t WHERE {column} IS NOT NULL AND NOT EXISTS"
-            f" (SELECT 1 FROM stored.{other} AS o WHERE o.code = t.{column})"
+            f"SELECT count_if({column} >= (SELECT count(*) FROM stored.{other}))"
+            f" FROM stored.{table}"
         )
         if stray:
             yield f"{table}: {stray:,} rows name a {other} that does not exist"
 
 
-def _of_history(database: Database, version: int) -> Iterator[str]:
-    rows, pairs = database.one(
-        "SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT segment, person"
-        " FROM stored.membership)) FROM stored.membership"
-    )
-    if rows != pairs:
-        yield f"memberships: {rows - pairs:,} stand twice"
-    counts = database.one(_DIFFERENCES.format(version=version))
-    for count, what in zip(
-        counts,
-        (
-            "memberships are missing that the history tells of",
-            "memberships are there that the history does not tell of",
-            "memberships have another time of entering than the history tells",
-            "users' enters and leaves of a segment do not come by turns in the history",
-        ),
-        strict=True,
-    ):
-        if count:
-            yield f"{count:,} {what}"
+def _of_history(database: Database, replayed: Held, out_of_turn: int) -> Iterator[str]:
+    now = held_now(database)
+    twice = int(np.count_nonzero(now.pairs[1:] == now.pairs[:-1]))
+    if twice:
+        yield f"memberships: {twice:,} stand twice"
+    if out_of_turn:
+        yield f"history: {out_of_turn:,} changes are not enters and leaves by turns"
+    missing = int(np.count_nonzero(~_among(replayed.pairs, now.pairs)))
+    if missing:
+        yield f"memberships: {missing:,} are missing that the history tells of"
+    known = _among(now.pairs, replayed.pairs)
+    if not known.all():
+        count = int(np.count_nonzero(~known))
+        yield f"memberships: {count:,} are there that the history does not tell of"
+    places = np.searchsorted(replayed.pairs, now.pairs[known])
+    late = int(np.count_nonzero(replayed.at_ms[places] != now.at_ms[known]))
+    if late:
+        yield f"memberships: {late:,} have another time of entering than the history tells"
 
 
-def _of_index(
-    database: Database, index: Memberships, index_version: int, version: int
-) -> Iterator[str]:
-    if index_version > version:
-        yield (
-            f"the index reflects version {index_version} and the newest replica is {version}: "
-            "run this again when there is a newer one"
-        )
-        return
+def _among(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Tell which of some pairs are among others; both ascend."""
+    if not others.size:
+        return np.zeros(some.size, np.bool_)
+    found: NDArray[np.bool_] = others.take(np.searchsorted(others, some), mode="clip") == some
+    return found
+
+
+def _of_index(database: Database, index: Memberships, held: Held) -> Iterator[str]:
     names, users, segments = _names(database)
     if sorted(names) != sorted(index.workspaces()):
         yield "index: its workspaces are others"
         return
-    held = database.columns(
-        f"SELECT segment, person, m.at_ms FROM ({_REPLAY.format(version=index_version)})"
-        " JOIN stored.moment AS m ON m.code = moment WHERE is_in ORDER BY segment, person"
-    )
-    segment, person = held["segment"], held["person"]
-    starts = np.searchsorted(segment, np.arange(len(segments) + 1))
+    person = held.person
+    starts = np.searchsorted(held.segment, np.arange(len(segments) + 1))
     for code, (workspace, segment_id) in enumerate(segments):
         some = slice(starts[code], starts[code + 1])
         of_segment = names[workspace], segment_id
-        yield from _of_segment(index, of_segment, users[person[some]], held["at_ms"][some])
-    yield from _of_users(index, names, segments, database, index_version)
+        yield from _of_segment(index, of_segment, users[person[some]], held.at_ms[some])
+    yield from _of_users(database, index, held)
 
 
 def _names(
@@ -245,25 +234,21 @@ def _of_segment(
         yield f"{where} has another time of entering for {wrong:,} of some {_SAMPLED:,} members"
 
 
-def _of_users(
-    index: Memberships,
-    names: list[str],
-    segments: list[tuple[int, str]],
-    database: Database,
-    version: int,
-) -> Iterator[str]:
+def _of_users(database: Database, index: Memberships, held: Held) -> Iterator[str]:
     """Compare the other way, from user to segments, for some users."""
-    (known,) = database.one("SELECT count(*) FROM stored.person")
-    step = max(1, known // _SAMPLED)
-    rows = database.run(
-        "SELECT p.workspace, p.user_id, coalesce(list(r.segment) FILTER (r.is_in), [])"
-        " FROM stored.person AS p"
-        f" LEFT JOIN ({_REPLAY.format(version=version)}) AS r ON r.person = p.code"
-        f" WHERE p.code % {step} = 0 GROUP BY p.code, p.workspace, p.user_id"
-    ).rows
+    names, users, segments = _names(database)
+    workspaces = database.columns("SELECT workspace FROM stored.person ORDER BY code")
+    step = max(1, users.size // _SAMPLED)
+    of_each: dict[int, list[str]] = {person: [] for person in range(0, users.size, step)}
+    sampled = held.person % step == 0
+    for person, segment in zip(
+        held.person[sampled].tolist(), held.segment[sampled].tolist(), strict=True
+    ):
+        of_each[person].append(segments[segment][1])
     wrong = sum(
-        sorted(index.segments_of(names[workspace], user)) != sorted(segments[s][1] for s in held)
-        for workspace, user, held in rows
+        sorted(index.segments_of(names[workspaces["workspace"][person]], users[person]))
+        != sorted(expected)
+        for person, expected in of_each.items()
     )
     if wrong:
-        yield f"index: {wrong:,} of some {len(rows):,} users are in other segments"
+        yield f"index: {wrong:,} of some {len(of_each):,} users are in other segments"

@@ -101,11 +101,11 @@ def test_an_index_newer_than_the_replica_is_waited_for(folder: StateFolder) -> N
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("DELETE FROM stored.membership WHERE person = 1", "memberships are missing"),
+        ("DELETE FROM stored.membership WHERE person = 1", "1 are missing that"),
         ("INSERT INTO stored.membership VALUES (0, 2, 0)", "the history does not tell of"),
         ("INSERT INTO stored.membership VALUES (0, 1, 0)", "stand twice"),
         ("UPDATE stored.membership SET moment = 2 WHERE person = 1", "another time of entering"),
-        ("INSERT INTO stored.history VALUES (0, 1, true, 2)", "do not come by turns"),
+        ("INSERT INTO stored.history VALUES (0, 1, true, 2)", "not enters and leaves by turns"),
         ("UPDATE stored.person SET code = 3 WHERE code = 4", "each once"),
         ("UPDATE stored.person SET user_id = 'u3' WHERE code = 4", "repeat another's name"),
         ("INSERT INTO stored.membership VALUES (7, 2, 0)", "a segment that does not exist"),
