@@ -7,7 +7,7 @@ ROOMS  := heapline producers consumers state operations web cli devstack bench t
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench dev reference wheels lock clean
+.PHONY: help demo test lint bench chaos dev reference wheels lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: $(VENV)/.ready ## ruff, mypy and the direction of imports
 
 bench: $(VENV)/.ready ## speed and memory beside a baseline, about ten minutes (ARGS="--quick")
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.ready ## twenty rounds of trouble for the forwarder, a quarter of an hour (ARGS="--full")
+	@$(BIN)/python -m tests.chaos.forwarder $(ARGS)
 
 dev: $(VENV)/.ready ## the environment, and the embedded world running in the background
 	@$(BIN)/heapline dev up

@@ -1,0 +1,79 @@
+"""Forwarder processes of a round, with limits that bite and waits that are short."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.forwarding.harness import Forwarding
+
+PER_APP: Final = 6_000
+PER_IDENTITY: Final = 1_000
+_BRIEF: Final = {
+    "HEAPLINE_LIMITS__EVENTS_PER_MINUTE_PER_APP": str(PER_APP),
+    "HEAPLINE_LIMITS__EVENTS_PER_MINUTE_PER_IDENTITY": str(PER_IDENTITY),
+    "HEAPLINE_LIMITS__EVENTS_PER_REQUEST": "40",
+    "HEAPLINE_FORWARDER__DEFERRAL_MIN_SECONDS": "0.5",
+    "HEAPLINE_FORWARDER__DEFERRAL_MAX_SECONDS": "2",
+    "HEAPLINE_FORWARDER__PROBE_INITIAL_SECONDS": "0.3",
+    "HEAPLINE_FORWARDER__PROBE_MAX_SECONDS": "1",
+    "HEAPLINE_FORWARDER__UNAVAILABLE_AFTER_SECONDS": "3",
+}
+
+
+class Members:
+    """Forwarder processes by name; all are killed in the end."""
+
+    def __init__(self, there: Forwarding, bootstrap: str) -> None:
+        self.running: dict[str, subprocess.Popen[str]] = {}
+        self._there = there
+        self._bootstrap = bootstrap
+        self._stacks: dict[str, ExitStack] = {}
+        self._names = iter(f"member-{number}" for number in range(10_000))
+
+    def join(self, *program: str) -> str:
+        """Start one; give its name."""
+        name = next(self._names)
+        stack = self._stacks[name] = ExitStack()
+        environment = {
+            **_BRIEF,
+            "HEAPLINE_INSTANCE_ID": name,
+            "HEAPLINE_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap,
+        }
+        more: dict[str, Any] = {"program": program} if program else {}
+        self.running[name] = stack.enter_context(self._there.forwarder(**more, **environment))
+        return name
+
+    def leave(self, name: str) -> None:
+        """Ask one to end, and see that it ends well, or had not begun to listen yet."""
+        process = self.running.pop(name)
+        process.terminate()
+        process.communicate(timeout=60)
+        self._stacks.pop(name).close()
+        ended = process.returncode
+        assert ended in {0, -signal.SIGTERM}, f"{name} ended with {ended}: {self._last()}"
+
+    def kill(self, name: str) -> None:
+        """End one without a word."""
+        process = self.running.pop(name)
+        process.kill()
+        self._stacks.pop(name).close()
+
+    def check(self) -> None:
+        """See that nobody has ended by itself."""
+        for name, process in self.running.items():
+            if process.poll() is not None:
+                self._stacks[name].close()
+                raise AssertionError(f"{name} ended by itself: {self._last()}")
+
+    def close(self) -> None:
+        """Kill whoever still runs."""
+        for name in list(self.running):
+            self.kill(name)
+
+    def _last(self) -> str:
+        return self._there.logs[-1][-1_500:] if self._there.logs else ""

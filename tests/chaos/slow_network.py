@@ -1,0 +1,115 @@
+"""A TCP proxy in front of the embedded broker that takes its time.
+
+It listens on 127.0.0.2 at the broker's own port and writes that address into what the broker says
+of itself: both addresses have as many characters, so nothing else of an answer changes, and clients
+stay behind the proxy whatever they are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_REAL: Final = b"127.0.0.1"
+_PROXY: Final = b"127.0.0.2"
+_PIECE_BYTES: Final = 65_536
+
+
+class SlowNetwork:
+    """The way to a broker on 127.0.0.1, each direction slower by so many seconds.
+
+    Args:
+        port: the broker's, and the proxy's.
+
+    Attributes:
+        delay_seconds: may be changed at any time.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.delay_seconds = 0.0
+        self._port = port
+        self._listens = Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """For Kafka clients: `host:port`."""
+        return f"{_PROXY.decode()}:{self._port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._listens.wait(10), "the proxy does not listen"
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connected, _PROXY.decode(), self._port)
+        self._listens.set()
+        await self._ended.wait()
+        server.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await asyncio.open_connection(_REAL.decode(), self._port)
+        except OSError:
+            writer.transport.abort()
+            return
+        await asyncio.gather(
+            self._carry(reader, there[1]),
+            self._carry(there[0], writer, replaces=True),
+            return_exceptions=True,
+        )
+
+    async def _carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        replaces: bool = False,
+    ) -> None:
+        """Carry bytes one way, each after the delay; the order stays."""
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        sending = asyncio.create_task(self._send(pieces, writer))
+        rest = b""
+        with suppress(OSError):
+            while piece := await reader.read(_PIECE_BYTES):
+                known = rest + piece
+                if replaces:
+                    known = known.replace(_REAL, _PROXY)
+                    kept = _beginning_of_address(known)
+                    known, rest = known[: len(known) - kept], known[len(known) - kept :]
+                pieces.put_nowait((self._loop.time() + self.delay_seconds, known))
+        pieces.put_nowait((self._loop.time() + self.delay_seconds, b""))
+        await sending
+
+    async def _send(
+        self, pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while True:
+                when, piece = await pieces.get()
+                await asyncio.sleep(max(0.0, when - self._loop.time()))
+                if not piece:
+                    break
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+
+def _beginning_of_address(data: bytes) -> int:
+    """How many of the last bytes may be the beginning of the address, cut in two by TCP."""
+    return next((n for n in range(len(_REAL) - 1, 0, -1) if data.endswith(_REAL[:n])), 0)
