@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import typer
 
 from cli.output import masked, print_json, print_table, tell
+from cli.plain_text import printable
 from heapline.clock import SystemClock
 from heapline.errors import NotReady
 from heapline.heap.connection import BlockedCategory, Region, Send
@@ -25,7 +28,7 @@ from operations.connecting import link
 from operations.draining import KafkaDrain
 from operations.offboarding import offboarded
 from operations.outcomes import MINUTE_MS, read_outcomes
-from operations.segment_news import KafkaSegmentNews
+from operations.segment_news import KafkaSegmentNews, asides_of
 from producers.connections import ConnectionPatch, ConnectionRegistry
 from producers.invitations import invited
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from heapline.heap.connection import Connection
+    from operations.segment_news import Aside
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +47,13 @@ app = typer.Typer(
 _T = TypeVar("_T")
 _MS: Final = 1_000
 _STDIN: Final = "-"
+_OF_HEAP: Final = (
+    "partner_app_id",
+    "allowed_by",
+    "allowed_at",
+    "env_id",
+    "invitation_expires_at",
+)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Workspace = Annotated[
     str, typer.Argument(metavar="WORKSPACE", help="The Command AI organisation.")
@@ -58,12 +69,23 @@ class Anonymous(StrEnum):
 
 @app.command("list")
 def list_connections(*, as_json: _Json = False) -> None:
-    """List every workspace's connection, and whether Heap takes its events; tokens are masked."""
+    """List every workspace's connection, and whether Heap takes its events; tokens are masked.
+
+    Pages of Heap's that were refused or put aside are told after it, with what mends them.
+    """
     with _connections() as connections:
         rows = connections.list()
     paused = _paused() if rows else {}
+    asides = _asides() if rows else {}
     if as_json:
-        shown = [{**_shown(each), "paused": _reason(each, paused)} for each in rows]
+        shown = [
+            {
+                **_shown(each),
+                "paused": _reason(each, paused),
+                "put_aside": [asdict(aside) for aside in asides.get(each.workspace, ())],
+            }
+            for each in rows
+        ]
         print_json({"connections": shown})
     elif rows:
         titles = ("workspace", "app id", "region", "send", "paused", "filters", "blocked")
@@ -71,6 +93,10 @@ def list_connections(*, as_json: _Json = False) -> None:
             (*titles, "changed", "version"),
             [_cells(each, _reason(each, paused) or "-") for each in rows],
         )
+        for workspace, found in asides.items():
+            for each in found:
+                segment = each.segment_name or each.segment_id or "of no segment"
+                print(printable(f"{workspace}, {segment}: {each.reason}. {each.repair}"))
     else:
         print("No workspace is connected yet: see `heapline connections set --help`.")
 
@@ -275,6 +301,17 @@ def _paused() -> dict[str, Attention]:
         return {}
 
 
+def _asides() -> dict[str, list[Aside]]:
+    """Give the pages that were put aside, by workspace."""
+    settings = load_settings()
+    found: dict[str, list[Aside]] = {}
+    with contextlib.suppress(NotReady), Registry(settings.schema_registry) as schemas:
+        for segment in KafkaSegmentNews(settings.kafka, schemas).all():
+            if asides := asides_of(segment):
+                found.setdefault(segment.workspace, []).extend(asides)
+    return found
+
+
 def _reason(connection: Connection, paused: dict[str, Attention]) -> str | None:
     """Give why a workspace is paused, unless its connection was changed since."""
     attention = paused.get(connection.workspace)
@@ -284,7 +321,9 @@ def _reason(connection: Connection, paused: dict[str, Attention]) -> str | None:
 
 
 def _shown(connection: Connection) -> dict[str, Any]:
-    return {**connection.to_record(), "id_token": masked(connection.id_token)}
+    shown = {**connection.to_record(), "id_token": masked(connection.id_token)}
+    del shown["invitation_digest"]
+    return shown
 
 
 def _cells(connection: Connection, paused: str) -> tuple[object, ...]:
@@ -312,10 +351,15 @@ def _filters(connection: Connection) -> str:
 
 def _print_set(connection: Connection) -> None:
     for name, value in _shown(connection).items():
-        if name not in {"updated_at", "partner_app_id", "allowed_by", "allowed_at"}:
+        if name not in {"updated_at", *_OF_HEAP}:
             print(f"{name:<19} {_text(value)}")
     workspace = connection.workspace
-    if not connection.connected:
+    if connection.app_id and not connection.region:
+        tell(
+            f"Events of {workspace} are skipped until it is known where Heap keeps the "
+            f"environment: `heapline connections set {workspace} --region us|eu`"
+        )
+    elif not connection.connected:
         tell(
             f"Events of {workspace} are skipped until it has an app id: "
             f"`heapline connections set {workspace} --app-id ID --region us|eu`"

@@ -121,7 +121,7 @@ class ConnectSite:
 
 def text_of(page: httpx.Response) -> str:
     """Give what a person reads of a page."""
-    plain = unescape(re.sub(r"<[^>]*>", "", page.text))
+    plain = unescape(re.sub(r"<[^>]*>", " ", page.text))
     return " ".join(plain.split())
 
 
