@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from heapline.heap.segment_record import SyncKind
 from heapline.memberships.segments import SegmentRow
 from state.payload import SegmentFacts, SyncFacts
 
@@ -66,16 +68,20 @@ def _sync_facts(sync: SegmentSync) -> SyncFacts:
 
 
 def shown(row: SegmentFacts) -> SegmentRow:
-    """Give a row as lookups show it."""
+    """Give a row as lookups show it; they tell what time makes of it."""
+    synced = [sync.last_page_at_ms for sync in row.syncs if sync.kind != SyncKind.DRAIN]
+    newest = max(row.syncs, key=attrgetter("ordinal"), default=None)
     return SegmentRow(
         workspace=row.workspace,
         segment_id=row.segment_id,
         name=row.name,
         status=row.status,
         rhythm=row.rhythm,
-        last_synced_at_ms=row.updated_at_ms,
+        last_synced_at_ms=max(synced, default=None),
         pages_partition=row.pages_partition,
         pages_offset=row.pages_offset,
+        last_page_at_ms=None if newest is None else newest.last_page_at_ms,
+        has_gap=row.has_gap,
     )
 
 

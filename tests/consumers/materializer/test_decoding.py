@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.materializer.decoding import RecordReader
-from consumers.materializer.segment_rows import NewestRows, VisibleRow
+from consumers.materializer.segment_rows import NewestRows, VisibleRow, shown
 from heapline.heap.membership_record import AT, PAGE_END, SYNC, MembershipChange
 from heapline.heap.segment_keys import memberships_partition
 from heapline.heap.segment_record import HeapSegment, SegmentStatus, SegmentSync, SyncKind
 from heapline.kafka.codec import Encoder
 from heapline.kafka.schemas import schema_text
+from heapline.memberships.segments import SegmentRow
 from heapline.words import SegmentId, UserId, Workspace
 from state.payload import OutcomeFacts
 from tests.fakes.schema_source import FakeSchemas
@@ -174,6 +175,26 @@ def test_a_checkpoints_counts_are_read() -> None:
     facts = OutcomeFacts("acme", "events", "nudge_shown", "delivered", None, 60_000, 7)
     assert reader().outcomes(message(value=value)) == [facts]
     assert reader().outcomes(message(value=b"\x00")) == []
+
+
+def test_lookups_are_shown_when_a_segment_was_synced() -> None:
+    """A drain is news, and no sync; what time makes of it readers tell."""
+    sync = SegmentSync("a", 1, SyncKind.SYNC, 2, started_at_ms=7, last_page_at_ms=8)
+    drain = SegmentSync("b", 2, SyncKind.DRAIN, 3, started_at_ms=9, last_page_at_ms=9)
+    record = segment(name="Trial users", syncs=(sync, drain), has_gap=True).to_record()
+    row = reader().row(message(value=encoded("HeapSegment", record)))
+    assert row is not None
+    assert shown(row.facts) == SegmentRow(
+        "acme",
+        "s",
+        "Trial users",
+        status="complete",
+        last_synced_at_ms=8,
+        pages_partition=1,
+        pages_offset=3,
+        last_page_at_ms=9,
+        has_gap=True,
+    )
 
 
 def test_an_older_row_never_follows_a_newer_one() -> None:
