@@ -31,8 +31,8 @@ def rows_at(*offsets: int) -> list[SegmentRow]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[LookupSite]:
-    """The lookup API over an index that has seen some pages; it waits for 20 s at most."""
-    made = LookupSite(tmp_path / "index", at_least_wait_seconds=20.0)
+    """The lookup API over an index that has seen some pages; it waits for a minute at most."""
+    made = LookupSite(tmp_path / "index", at_least_wait_seconds=60.0)
     made.publish(1, *rows_at(10, 21, 12, 23, 14))
     yield made.start()
     made.stop()
@@ -77,7 +77,7 @@ def test_a_position_to_come_is_waited_for(site: LookupSite) -> None:
 
     status, others_took = site.runner.run(both())
     assert status == 200
-    assert others_took < 15
+    assert others_took < 50
 
 
 def test_many_wait_at_once(site: LookupSite) -> None:
