@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from rich.console import Console
 
-from bench import http_lookups, latency, mapping, memory, pacing, publishing, throughput
+from bench import http_lookups, index, latency, mapping, memory, pacing, publishing, throughput
 from bench.child import counting_heap
 from bench.machine import machine
 from bench.report import Section
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ALL: Final = (
     "mapping",
+    "index",
     "http_lookups",
     "publishing",
     "throughput",
@@ -33,7 +34,7 @@ ALL: Final = (
     "memory",
     "pacing",
 )
-_WITHOUT_WORLD: Final = {"mapping", "http_lookups"}
+_WITHOUT_WORLD: Final = {"mapping", "index", "http_lookups"}
 _QUICK_EVENTS: Final = 50_000
 _QUICK_WAITING: Final = 200_000
 _WAITING: Final = 1_000_000
@@ -80,6 +81,8 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
     yield machine()
     if "mapping" in names:
         yield _mapping()
+    if "index" in names:
+        yield index.measure(_QUICK_LOOKUPS[0] if chosen.quick else index.USERS)
     if "http_lookups" in names:
         yield http_lookups.measure(*(_QUICK_LOOKUPS if chosen.quick else ()))
     if _WITHOUT_WORLD.issuperset(names):

@@ -44,8 +44,10 @@ class Filled(NamedTuple):
     memberships: int
 
 
-def filled_index(state: Path, users: int = USERS, segments: int = SEGMENTS) -> Filled:
-    """Write an index of one workspace, the same for the same numbers."""
+def filled_index(
+    state: Path, users: int = USERS, segments: int = SEGMENTS, asked: int = _ASKED
+) -> Filled:
+    """Write an index of one workspace, the same for the same numbers; `asked` users are given."""
     chance, numbers = random.Random(users), np.random.default_rng(users)
     ids = [str(uuid.UUID(int=chance.getrandbits(128))) for _ in range(users)]
     rows = [
@@ -66,5 +68,5 @@ def filled_index(state: Path, users: int = USERS, segments: int = SEGMENTS) -> F
         as_of_ms=_FIRST_MS + _SYNCS * _RHYTHM_MS,
     ):
         pass
-    asked = chance.sample(ids, min(_ASKED, users))
-    return Filled(state, "acme", [row.segment_id for row in rows], asked, int(user.size))
+    some = chance.sample(ids, min(asked, users))
+    return Filled(state, "acme", [row.segment_id for row in rows], some, int(user.size))

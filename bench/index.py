@@ -1,0 +1,193 @@
+"""The membership index: answers while another process applies changes, changes, bytes, restarts."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+from bench import index_rivals
+from bench.child import child
+from bench.filled_index import USERS, filled_index
+from bench.index_changes import batches, fastest
+from bench.index_questions import Asked, Index, answer_times
+from bench.installation import wait_until
+from bench.report import Section, judged, table
+from heapline.memberships import MembershipReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from bench.filled_index import Filled
+    from bench.index_questions import Answerer, Times
+
+__all__ = ["USERS", "measure"]
+
+_ASKED_USERS: Final = 200_000
+_QUESTIONS: Final = 100_000
+_KEYS: Final = 100_000
+_RIVALS_QUESTIONS: Final = 500
+_RIVALS_KEYS: Final = 10_000
+_RIVALS_SEGMENTS: Final = 5
+"""A tenth of all: they take minutes to fill."""
+_RESTARTS: Final = 7
+_PAYLOADS: Final = 20
+_A_PAYLOAD: Final = 10_000
+_START_SECONDS: Final = 60.0
+_TARGETS: Final = {
+    "is_member": (2.0, 5.0),
+    "segments_of": (2.0, 5.0),
+    "batch_a_key": (0.3, None),
+    "a_and_b_not_c": (500.0, None),
+}
+_NAMES: Final = {
+    "is_member": "is_member",
+    "segments_of": "segments_of",
+    "batch_a_key": "batch, a key",
+    "a_and_b_not_c": "A and B and not C, counted",
+}
+
+
+def measure(users: int = USERS) -> Section:
+    """Write an index of so many users in 50 segments, and ask it; and others beside it.
+
+    Raises:
+        RuntimeError: a process failed, or a reader did not see a change.
+    """
+    with tempfile.TemporaryDirectory(prefix="heapline-bench-") as state:
+        filled = filled_index(Path(state), users, asked=_ASKED_USERS)
+        index = filled.state / "index"
+        sizes = _sizes(index, filled)
+        restart_seconds = [_restart(index, filled) for _ in range(_RESTARTS)]
+        times, applied = _asked_while_it_changes(index, filled)
+        rivals = _rivals(index, filled)
+        known = fastest(index, batches(filled.users, filled.segments, _A_PAYLOAD), _PAYLOADS)
+        new = fastest(index, batches((), filled.segments, _A_PAYLOAD, new=True), _PAYLOADS)
+    figures: dict[str, Any] = {
+        "memberships": filled.memberships,
+        "users": users,
+        "answers": {name: each.figures() for name, each in times.items()},
+        "beside": {
+            who: {name: each.figures() for name, each in found.items()}
+            for who, found in rivals.items()
+        },
+        "writer_meanwhile": applied,
+        "restart_seconds": median(restart_seconds),
+        "bytes": sizes,
+        "known_users": known,
+        "new_users": new,
+    }
+    return section(figures)
+
+
+def _restart(index: Path, filled: Filled) -> float:
+    began = time.perf_counter()
+    MembershipReader(index).is_member(filled.workspace, filled.users[0], filled.segments[0])
+    return time.perf_counter() - began
+
+
+def _sizes(index: Path, filled: Filled) -> dict[str, float]:
+    base = MembershipReader(index).pinned().base
+    container, memberships = base.container, filled.memberships
+    return {
+        "bitmaps_a_membership": container.bytes_of("bitmaps", "bitmap_offsets") / memberships,
+        "user_to_segments_a_membership": container.bytes_of("rows", "row_offsets") / memberships,
+        "entered_at_a_membership": container.bytes_of("moments", "row_moments") / memberships,
+        "dictionary_a_user": container.bytes_of("keys", "key_offsets", "key_slots") / base.users,
+        "file": float(container.size_bytes),
+    }
+
+
+def _asked_while_it_changes(index: Path, filled: Filled) -> tuple[dict[str, Times], dict[str, Any]]:
+    reader = MembershipReader(index)
+    before = reader.freshness.generation
+    with child("bench.index_changes", str(index), env={}) as writer:
+        patience = wait_until(_START_SECONDS, "the writer published nothing")
+        while reader.freshness.generation == before:
+            if writer.process.poll() is not None:
+                raise RuntimeError(writer.errors())
+            patience.pause()
+        asked = Asked(filled.users, filled.segments, _QUESTIONS, _KEYS)
+        times = answer_times(Index(reader, filled.workspace), asked)
+        return times, writer.stop()
+
+
+def _rivals(index: Path, filled: Filled) -> dict[str, dict[str, Times]]:
+    view = MembershipReader(index).pinned()
+    segments = filled.segments[:_RIVALS_SEGMENTS]
+    members = {each: list(view.members(filled.workspace, each)) for each in segments}
+    asked = Asked(filled.users, segments, _RIVALS_QUESTIONS, _RIVALS_KEYS)
+    others: dict[str, Callable[[], AbstractContextManager[Answerer]]] = {
+        "DuckDB": lambda: index_rivals.duckdb_table(members)
+    }
+    if index_rivals.redis_is_installed():
+        others["Redis"] = lambda: index_rivals.redis_sets(members)
+    found = {}
+    for name, made in others.items():
+        with made() as answerer:
+            found[name] = answer_times(answerer, asked)
+    return found
+
+
+def section(figures: dict[str, Any]) -> Section:
+    """Write the report."""
+    rivals = figures["beside"]
+    rows: list[tuple[object, ...]] = [
+        ("microseconds", "p50", "p99", "target", *(f"{name} p50" for name in rivals))
+    ]
+    for name, title in _NAMES.items():
+        each = figures["answers"][name]
+        others = (f"{found[name]['p50_us']:,.1f}" for found in rivals.values())
+        rows.append(
+            (title, f"{each['p50_us']:,.2f}", f"{each['p99_us']:,.2f}", _said(name, each), *others)
+        )
+    lines = [
+        f"{figures['memberships']:,} memberships of {figures['users']:,} users; another process",
+        f"applied {figures['writer_meanwhile']['effective_changes']:,} changes meanwhile. DuckDB",
+        "(a table with a primary key) and Redis (where installed) hold a tenth, and rest.",
+        "",
+        *table(rows),
+        "",
+        *_other_lines(figures),
+    ]
+    return Section("index", lines, figures)
+
+
+def _said(name: str, found: dict[str, float]) -> str:
+    middle, high = _TARGETS[name]
+    reached = judged(found["p50_us"], middle, at_most=True)
+    if high is None:
+        return f"{middle:g} {reached}"
+    if reached == "PASS":
+        reached = judged(found["p99_us"], high, at_most=True)
+    return f"{middle:g}/{high:g} {reached}"
+
+
+def _other_lines(figures: dict[str, Any]) -> list[str]:
+    size, restart_ms = figures["bytes"], figures["restart_seconds"] * 1_000
+    rates = {each: figures[each]["changes_per_second"] for each in ("known_users", "new_users")}
+    bitmaps, dictionary = size["bitmaps_a_membership"], size["dictionary_a_user"]
+    return [
+        (
+            f"user ids to visible: {rates['known_users']:,.0f} changes/s of known users, "
+            f"{rates['new_users']:,.0f} of new ones "
+            f"(at least 200,000: {judged(min(rates.values()), 200_000)})"
+        ),
+        (
+            f"restart to first answer: {restart_ms:.1f} ms "
+            f"(at most 50: {judged(restart_ms, 50, at_most=True)})"
+        ),
+        (
+            f"bytes a membership: bitmaps {bitmaps:.2f} "
+            f"(at most 1: {judged(bitmaps, 1, at_most=True)}), user to segments "
+            f"{size['user_to_segments_a_membership']:.2f}, times of entering "
+            f"{size['entered_at_a_membership']:.2f}"
+        ),
+        (
+            f"bytes a user: dictionary {dictionary:.1f} "
+            f"(at most 70: {judged(dictionary, 70, at_most=True)})"
+        ),
+    ]

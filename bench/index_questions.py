@@ -1,0 +1,126 @@
+"""The questions of a targeting service, and how long the answers take."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from bench.report import quantile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from heapline.memberships import MembershipReader
+
+_NANOSECONDS: Final = 1_000
+_SEED: Final = 11
+
+
+class Times(NamedTuple):
+    """Microseconds."""
+
+    p50: float
+    p99: float
+
+    def figures(self) -> dict[str, float]:
+        """Give it for JSON."""
+        return {"p50_us": self.p50, "p99_us": self.p99}
+
+
+class Asked(NamedTuple):
+    """What is asked.
+
+    Attributes:
+        users, segments: ids to choose from.
+        questions: how many of each kind; sets are combined a hundredth as often.
+        keys: pairs in one batch.
+    """
+
+    users: Sequence[str]
+    segments: Sequence[str]
+    questions: int
+    keys: int
+
+    def pairs(self, count: int) -> list[tuple[str, str]]:
+        """Give users and segments."""
+        chance = random.Random(_SEED)
+        users = chance.choices(self.users, k=count)
+        return list(zip(users, chance.choices(self.segments, k=count), strict=True))
+
+    def triples(self) -> list[tuple[str, str, str]]:
+        """Give three different segments at a time."""
+        chance, count = random.Random(_SEED), max(1, self.questions // 100)
+        some = [chance.sample(list(self.segments), 3) for _ in range(count)]
+        return [(a, b, c) for a, b, c in some]
+
+
+class Answerer(Protocol):
+    """Something that knows memberships."""
+
+    def is_member(self, user: str, segment: str) -> bool:
+        """Tell whether a user is in a segment."""
+        ...
+
+    def segments_of(self, user: str) -> Sequence[str]:
+        """Give the segments a user is in."""
+        ...
+
+    def check(self, users: Sequence[str], segments: Sequence[str]) -> Sequence[bool | None]:
+        """Tell for many pairs."""
+        ...
+
+    def count(self, a: str, b: str, c: str) -> int:
+        """Count who is in A and B and not in C."""
+        ...
+
+
+class Index:
+    """This project's own; see `Answerer`."""
+
+    def __init__(self, reader: MembershipReader, workspace: str) -> None:
+        self._reader = reader
+        self._workspace = workspace
+
+    def is_member(self, user: str, segment: str) -> bool:
+        """See `Answerer`."""
+        return self._reader.is_member(self._workspace, user, segment)
+
+    def segments_of(self, user: str) -> Sequence[str]:
+        """See `Answerer`."""
+        return self._reader.segments_of(self._workspace, user)
+
+    def check(self, users: Sequence[str], segments: Sequence[str]) -> Sequence[bool | None]:
+        """See `Answerer`."""
+        return self._reader.check_columns(self._workspace, users, segments)
+
+    def count(self, a: str, b: str, c: str) -> int:
+        """See `Answerer`."""
+        view = self._reader.pinned()
+        one, two, three = (view.member_set(self._workspace, each) for each in (a, b, c))
+        return len(one.and_(two).andnot(three))
+
+
+def answer_times(answerer: Answerer, asked: Asked) -> dict[str, Times]:
+    """Ask every kind of question, each first a little to warm up."""
+    pairs = asked.pairs(asked.questions)
+    users, segments = map(list, zip(*asked.pairs(asked.keys), strict=True))
+    batch = _times(lambda: answerer.check(users, segments), [()] * 5)
+    return {
+        "is_member": _times(answerer.is_member, pairs),
+        "segments_of": _times(answerer.segments_of, [(user,) for user, _ in pairs]),
+        "batch_a_key": Times(batch.p50 / asked.keys, batch.p99 / asked.keys),
+        "a_and_b_not_c": _times(answerer.count, asked.triples()),
+    }
+
+
+def _times(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -> Times:
+    clock = time.perf_counter_ns
+    for question in questions[: len(questions) // 10 + 1]:
+        ask(*question)
+    took = []
+    for question in questions:
+        began = clock()
+        ask(*question)
+        took.append(clock() - began)
+    return Times(quantile(took, 0.5) / _NANOSECONDS, quantile(took, 0.99) / _NANOSECONDS)
