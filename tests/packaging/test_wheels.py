@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from heapline.memberships import SegmentRow
+from tests.small_index import write_index
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ["producers", "consumers", "state", "operations", "web", "cli", "devstack"]
 CONTRACTS = {path.name for path in (ROOT / "avro").glob("*.avsc")}
@@ -128,6 +131,8 @@ def test_the_client_needs_little(client: Path, service: Path) -> None:
     assert plain == {"fastavro", "orjson", "rfc8785"}
     publisher = next(line for line in needs if "publisher" in line)
     assert publisher.startswith("confluent-kafka[schema")
+    reader = {line.partition(">")[0] for line in needs if "reader" in line}
+    assert reader == {"numpy", "pyroaring"}
     version = next(line for line in lines if line.startswith("Version: "))
     assert version in metadata_of(service)
 
@@ -150,6 +155,24 @@ print(heapline.events.__file__)
     assert run_as_somebody(environment, code) == str(
         environment / "heapline" / "events" / "__init__.py"
     )
+
+
+def test_the_reader_works_with_the_clients_dependencies_alone(
+    environment: Path, tmp_path: Path
+) -> None:
+    """Without Kafka, Avro, or anything only the service needs."""
+    row = SegmentRow("acme", "7", pages_partition=1, pages_offset=2)
+    write_index(tmp_path / "index", [row], {("acme", "7"): ["u-1"]})
+    code = f"""
+from heapline.kafka.position import Position
+from heapline.memberships import MembershipReader
+
+reader = MembershipReader({str(tmp_path / "index")!r})
+assert reader.has_reached(Position.of(1, 2, "acme", "7"))
+print(reader.is_member("acme", "u-1", "7"), reader.is_member("acme", "u-2", "7"))
+"""
+    hidden = "confluent_kafka,httpx,authlib,fastavro,rfc8785,polars"
+    assert run_as_somebody(environment, code, hidden) == "True False"
 
 
 def test_events_are_understood_without_kafka(environment: Path) -> None:
