@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 import typer
 from rich.console import Console
 
 from cli.output import ExitCode, print_json, tell
-from devstack.demo.place import RAISED, Place, demo_world, kept_folder
+from devstack.demo.place import RAISED, Place, demo_folder, demo_world, kept_folder
 from devstack.demo.report import (
     limits_line,
     member_lines,
@@ -17,6 +18,8 @@ from devstack.demo.report import (
     number_table,
 )
 from devstack.demo.run import DEFAULT_EVENTS, DEFAULT_SEED, FEWEST_EVENTS, Plan, run_demo
+from devstack.demo.segment_report import answer_lines, segment_table
+from devstack.demo.segments import show_segments
 from devstack.programs import prepare
 from devstack.progress import ConsoleReporter
 from heapline.settings import load_settings
@@ -24,6 +27,7 @@ from heapline.settings import load_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devstack.demo.segments import Answered
     from devstack.demo.verdict import Verdict
 
 _MOST_EVENTS: Final = 10_000_000
@@ -50,9 +54,10 @@ def demo(
     """See all of it work on this machine, with made-up events, a real Kafka and a played Heap.
 
     Starts the embedded world, connects five workspaces, publishes events, forwards them, and shows
-    what became of each. Reads and changes nothing but what it starts itself. The first run fetches
-    Kafka and the schema registry (about 200 MB), once for this person. Exit code 1 if any event was
-    lost.
+    what became of each. Then lets Heap sync segments of 50,000 users, and asks who is in them.
+    Reads and changes nothing but what it starts itself. The first run fetches Kafka and the schema
+    registry (about 200 MB), once for this person. Exit code 1 if any event was lost, or any answer
+    is wrong.
     """
     err = Console(stderr=True, soft_wrap=True, highlight=False)
     dev = load_settings().dev
@@ -63,7 +68,10 @@ def demo(
         with ConsoleSteps(err) as steps:
             steps.begin("Start Kafka, the schema registry and the Heap simulator")
             with demo_world(programs, kept_in) as world:
-                verdict = run_demo(Place.in_world(world), Plan(events, seed), steps)
+                place = Place.in_world(world)
+                verdict = run_demo(place, Plan(events, seed), steps)
+                with demo_folder(kept_in) as folder:
+                    answered = show_segments(place, folder, steps)
                 heap_url = world.heap_url
                 steps.begin("Leave all of it running" if keep else "Stop everything")
     except KeyboardInterrupt:
@@ -71,15 +79,16 @@ def demo(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     seconds = time.monotonic() - started
     if as_json:
-        print_json(_as_json(verdict, Plan(events, seed), seconds, kept_in))
+        found = _as_json(verdict, Plan(events, seed), seconds, kept_in)
+        print_json({**found, "segments": asdict(answered)})
     else:
-        _print(verdict, seconds, next_lines(verdict, heap_url, kept_in, seed))
-    raise typer.Exit(exit_code(verdict))
+        _print(verdict, answered, seconds, next_lines(verdict, heap_url, kept_in, seed))
+    raise typer.Exit(exit_code(verdict, answered))
 
 
-def exit_code(verdict: Verdict) -> ExitCode:
-    """Give 0 only if nothing was lost, doubled or left, and Heap holds what was delivered."""
-    return ExitCode.DONE if verdict.ok else ExitCode.FAILED
+def exit_code(verdict: Verdict, answered: Answered) -> ExitCode:
+    """Give 0 only if nothing was lost, doubled or left, and every question was answered right."""
+    return ExitCode.DONE if verdict.ok and not answered.problems else ExitCode.FAILED
 
 
 class ConsoleSteps:
@@ -123,7 +132,7 @@ class ConsoleSteps:
             self._done()
 
 
-def _print(verdict: Verdict, seconds: float, following: list[str]) -> None:
+def _print(verdict: Verdict, answered: Answered, seconds: float, following: list[str]) -> None:
     out = Console(highlight=False)
     out.print()
     out.print("\n".join(member_lines(verdict)), markup=False, soft_wrap=True)
@@ -143,6 +152,12 @@ def _print(verdict: Verdict, seconds: float, following: list[str]) -> None:
         )
     for problem in verdict.problems:
         out.print(f"  {problem}", markup=False, soft_wrap=True)
+    out.print()
+    out.print(segment_table(answered))
+    for line in answer_lines(answered):
+        out.print(line, markup=False, soft_wrap=True)
+    for problem in answered.problems:
+        out.print(f"  {problem}", markup=False, soft_wrap=True, style="bold red")
     out.print("\nWhere to look next:")
     for line in following:
         out.print(line, markup=False, soft_wrap=True)

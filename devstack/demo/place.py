@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from devstack.heap_simulator import Limits
@@ -19,7 +22,6 @@ from heapline.settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
@@ -144,3 +146,16 @@ def demo_world(programs: Programs, kept_in: Path | None) -> Iterator[World]:
     except BaseException:
         stack.down()
         raise
+
+
+@contextmanager
+def demo_folder(kept_in: Path | None) -> Iterator[Path]:
+    """Give a folder for heapline's own state and log; it stays where the world does."""
+    if kept_in is None:
+        with TemporaryDirectory(prefix="heapline-demo-") as made:
+            yield Path(made)
+        return
+    folder = kept_in / "heapline"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder

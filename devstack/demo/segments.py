@@ -31,6 +31,7 @@ WORKSPACE: Final = AURORA.workspace
 ENVIRONMENT: Final = str(AURORA.app_id)
 _VISIBLE_SECONDS: Final = 60.0
 _OK: Final = 200
+_SEE_OTHER: Final = 303
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +142,30 @@ def _connect(service: Service, heap: SimulatorClient) -> None:
     heap.replace_environments({ENVIRONMENT: "Aurora, production"})
     printed = service.command("connections", "invite", WORKSPACE, "--json")
     link = str(orjson.loads(printed)["link"])
-    page = service.get(link)
+    # The workspace sends to this environment already: the page asks whether it is to move.
+    page = service.get(f"{link}&move=no")
     cookies = page.headers.get("set-cookie", "").partition(";")[0]
     headers = {"Cookie": cookies} if cookies else {}
     authorize = page.headers.get("location", "")
     if not authorize:
         raise MustStop(f"the invitation's link does not lead to Heap (HTTP {page.status})")
-    back = heap.decide(authorize, env_id=ENVIRONMENT)
-    _expect(service.get(back, headers), "the way back from Heap")
+    back = service.get(heap.decide(authorize, env_id=ENVIRONMENT), headers)
+    if back.status != _SEE_OTHER:
+        raise MustStop(f"the way back from Heap: HTTP {back.status}: {back.body[:300]!r}")
+    _expect(service.get(back.headers["location"]), "the page that says what to do in Heap")
 
 
 def _sync(service: Service, heap: SimulatorClient, answered: Answered, steps: Steps) -> None:
     sent: list[Sent] = []
     for planned in SEGMENTS:
         steps.at(planned.name)
+        every = planned.every_seconds
+        recurring = {} if every is None else {"every_seconds": every, "starts_in_seconds": every}
         heap.set_segment(
             ENVIRONMENT,
             planned.segment_id,
             name=planned.name,
-            user_id_property="command_ai_user_id",
-            every_seconds=planned.every_seconds,
-            starts_in_seconds=planned.every_seconds,
+            **recurring,
         )
         heap.number_members(ENVIRONMENT, planned.segment_id, planned.count, first=planned.first)
         sent.append(heap.sync(ENVIRONMENT, planned.segment_id, SyncOptions(duplicates=1)))

@@ -46,11 +46,13 @@ class Service:
     Attributes:
         url: where it serves.
         environment: its settings, for other commands.
+        folder: where it works; no `.env` file of somebody's is read there.
     """
 
-    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, url: str, environment: Mapping[str, str], folder: Path) -> None:
         self.url = url
         self.environment = dict(environment)
+        self.folder = folder
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Page:
         """Ask for a page or a whole address."""
@@ -70,6 +72,7 @@ class Service:
         done = subprocess.run(
             [*_COMMAND, *arguments],
             env={**_without_settings(), **self.environment},
+            cwd=self.folder,
             capture_output=True,
             check=False,
         )
@@ -96,7 +99,7 @@ def running_service(settings: Mapping[str, str], log: Path) -> Iterator[Service]
 
     Args:
         settings: by environment variable; the port is chosen here.
-        log: where the process writes what it has to say.
+        log: where the process writes what it has to say; it works in that folder.
 
     Raises:
         MustStop: it does not become ready.
@@ -113,12 +116,13 @@ def running_service(settings: Mapping[str, str], log: Path) -> Iterator[Service]
         process = subprocess.Popen(
             [*_COMMAND, "run"],
             env={**_without_settings(), **environment},
+            cwd=log.parent,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            service = Service(url, environment)
+            service = Service(url, environment, log.parent)
             _wait_until_ready(service, process, log)
             yield service
         finally:

@@ -13,6 +13,7 @@ import pytest
 
 from cli.demo import exit_code
 from cli.output import ExitCode
+from devstack.demo.segments import Answered
 from devstack.demo.verdict import Verdict
 from devstack.stack import Stack
 
@@ -51,11 +52,16 @@ def kept(tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize(
-    ("problems", "code"), [([], ExitCode.DONE), (["one event is lost"], ExitCode.FAILED)]
+    ("lost", "wrong", "code"),
+    [
+        ([], [], ExitCode.DONE),
+        (["one event is lost"], [], ExitCode.FAILED),
+        ([], ["a wrong answer"], ExitCode.FAILED),
+    ],
 )
-def test_any_problem_is_exit_code_1(problems: list[str], code: ExitCode) -> None:
+def test_any_problem_is_exit_code_1(lost: list[str], wrong: list[str], code: ExitCode) -> None:
     """Continuous integration goes by the exit code alone."""
-    assert exit_code(Verdict([], problems, 1.0)) is code
+    assert exit_code(Verdict([], lost, 1.0), Answered(problems=wrong)) is code
 
 
 @pytest.mark.kafka
@@ -79,6 +85,12 @@ def test_json_alone_on_stdout_and_the_world_left_running(
     assert plain["ok"] is True
     assert plain["kept_in"] == str(kept.data_folder)
     assert sum(each["published"] for each in plain["workspaces"].values()) == 300
+    segments = plain["segments"]
+    assert segments["problems"] == []
+    assert [row["member_count"] for row in segments["segments"]] == [30_000, 15_000, 30_000, 5_000]
+    assert segments["audience"]["match"] == 24_999
+    assert segments["overlap"][0] == ["Signed up this week", "At risk of leaving", 14_999]
+    assert segments["drained"] == {"before": 5_000, "after": 0}
     assert kept.running_world() is not None
     assert "Publish 300 events" in done.stderr
 
