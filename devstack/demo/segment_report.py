@@ -36,7 +36,7 @@ def answer_lines(answered: Answered) -> list[str]:
     lookups, audience = answered.lookups, answered.audience
     lines = [
         (
-            f"Heap sent {answered.pages["sent"]} pages, every one twice; all were visible "
+            f"Heap sent {answered.pages['sent'] // 2} pages, each twice; all were visible "
             f"{answered.visible_ms:,.0f} ms after the last was taken."
         ),
         (
