@@ -21,6 +21,8 @@ from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_BYTES, SEGMENT_PAGES, SEG
 from heapline.telemetry import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from confluent_kafka import Message, Producer
 
     from consumers.segment_sync.writes import Key, PageChanges, Writes
@@ -143,38 +145,45 @@ class Transactions:
         return rows
 
     def _write_page(self, page: PageChanges, ends: dict[Key, int], deadline: Deadline) -> None:
-        topic = self._names.topic(MEMBERSHIPS)
+        topic, produce = self._names.topic(MEMBERSHIPS), self._producer.produce
         partition = memberships_partition(page.workspace, self._partitions)
-        key = page.workspace, page.segment
-        inside, last = change_headers(page.at_ms, page.sync), len(page) - 1
-        value = self._memberships.encode({"entered_at": page.at_ms, "sync_task_id": page.sync})
+        headers = change_headers(page.at_ms, page.sync)
+        *before, last = self._records(page)
+        for key, value in before:
+            try:  # the plainest call there is: it costs a third less, a million times
+                produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]  # lists
+            except BufferError:
+                self._produce(deadline, topic, value, key, partition, headers=headers)
+        headers = change_headers(page.at_ms, page.sync, ends_page=True)
+        self._produce(
+            deadline, topic, last[1], last[0], partition, self._ended(page, ends), headers=headers
+        )
 
+    def _records(self, page: PageChanges) -> Iterator[tuple[bytes, bytes | None]]:
+        """Give keys and values; plain bytes, since there are many."""
+        workspace, segment, dumps = page.workspace, page.segment, orjson.dumps
+        value = self._memberships.encode({"entered_at": page.at_ms, "sync_task_id": page.sync})
+        for user in page.enters:
+            yield dumps((workspace, user, segment)), value
+        for user in page.leaves:
+            yield dumps((workspace, user, segment)), None
+
+    def _ended(
+        self, page: PageChanges, ends: dict[Key, int]
+    ) -> Callable[[KafkaError | None, Message], None]:
         def ended(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                ends[key] = message.offset() or 0
+                ends[page.workspace, page.segment] = message.offset() or 0
             else:
                 self._failure = error
 
-        users = [(user, value) for user in page.enters]
-        users += [(user, None) for user in page.leaves]  # type: ignore[misc]  # a tombstone
-        for number, (user, record) in enumerate(users):
-            more: dict[str, object] = {"headers": inside}
-            if number == last:
-                headers = change_headers(page.at_ms, page.sync, ends_page=True)
-                more = {"headers": headers, "on_delivery": ended}
-            self._produce(
-                deadline,
-                topic,
-                key=orjson.dumps((page.workspace, user, page.segment)),
-                value=record,
-                partition=partition,
-                **more,
-            )
+        return ended
 
-    def _produce(self, deadline: Deadline, topic: str, **message: object) -> None:
+    def _produce(self, deadline: Deadline, *record: object, **more: object) -> None:
+        """Hand one record to librdkafka, whose queue may be full."""
         while True:
             try:
-                self._producer.produce(topic, **message)  # type: ignore[arg-type]  # stubs know no **
+                self._producer.produce(*record, **more)  # type: ignore[arg-type]  # stubs know no **
             except BufferError as error:
                 if deadline.passed():
                     raise KafkaUnavailable("the brokers do not take what is written") from error
