@@ -21,7 +21,7 @@ from heapline.memberships.generations import (
     Named,
     manifest_bytes,
 )
-from state.errors import StateUnwritable, file_errors
+from state.errors import file_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -48,11 +48,8 @@ class IndexFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            with file_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise StateUnwritable(folder, "it is no folder") from error
+        with file_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
 
     def highest(self) -> int:
         """Give the highest generation that was ever begun here."""

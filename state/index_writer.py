@@ -42,8 +42,14 @@ __all__ = ["IndexWriter", "RawChanges", "Staged"]
 MERGE_BYTES: Final = 4 * 1024 * 1024
 """An overlay of at least this, and of a share of its base, is merged: each payload rewrites it."""
 MERGE_SHARE: Final = 16
+DAMAGED: Final = -1
+"""The version of an index of which nothing can be read: no store has it."""
 _MOST_MERGES_BEHIND: Final = 4
 """An overlay that grew to so many times the limit waits for the merge that runs."""
+_NO_USERS: Final = KnownUsers(np.empty(0, np.uint32), np.empty(0, np.object_))
+_NO_MEMBERSHIPS: Final = KnownMemberships(
+    np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64)
+)
 
 
 class IndexWriter:
@@ -73,14 +79,20 @@ class IndexWriter:
     def open(cls, folder: Path, *, merge_bytes: int = MERGE_BYTES) -> Self:
         """Go on with the newest generation that is whole, or with nothing.
 
-        Its `version` tells whether it is the store's: if not, `build` it anew.
+        Its `version` tells whether it is the store's: if not, `build` it anew. Where nothing is
+        whole, it is `DAMAGED`, and readers are not told that nobody is in anything.
         """
+        files = IndexFiles(folder)
         try:
             loaded = load_newest(folder)
         except IndexUnavailable:
-            return cls.build(folder, merge_bytes=merge_bytes)
+            if not files.highest():
+                return cls.build(folder, merge_bytes=merge_bytes)
+            base = _written(files, BaseColumns.known(_NO_USERS, 0, _NO_MEMBERSHIPS))
+            writer = cls(files, base, Delta.none(0), merge_bytes)
+            writer.version = DAMAGED
+            return writer
         overlay = loaded.overlay
-        files = IndexFiles(folder)
         writer = cls(files, loaded.base, Delta.read(overlay, loaded.base.users), merge_bytes)
         writer._name(overlay.workspaces, overlay.segments)
         writer.freshness, writer.version = overlay.freshness, overlay.version
@@ -118,20 +130,13 @@ class IndexWriter:
             merge_bytes: see `MERGE_BYTES`.
         """
         files = IndexFiles(folder)
-        number = files.highest() + 1
         columns = BaseColumns.known(
-            users or KnownUsers(np.empty(0, np.uint32), np.empty(0, np.object_)),
-            len(segments),
-            memberships
-            or KnownMemberships(
-                np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64)
-            ),
+            users or _NO_USERS, len(segments), memberships or _NO_MEMBERSHIPS
         )
-        path = files.write(base_name(number), BASE, columns.facts(number), columns.sections())
-        base = open_base(path)
+        base = _written(files, columns)
         writer = cls(files, base, Delta.none(base.users), merge_bytes)
         writer._name(workspaces, segments)
-        writer._publish(version, Freshness(number, dict(position or {}), as_of_ms))
+        writer._publish(version, Freshness(base.epoch, dict(position or {}), as_of_ms))
         return writer
 
     @property
@@ -277,6 +282,12 @@ class IndexWriter:
         if merged is not None:
             self._delta = self._delta.without(merged.delta, merged.base.users)
             self._base = merged.base
+
+
+def _written(files: IndexFiles, columns: BaseColumns) -> Base:
+    number = files.highest() + 1
+    path = files.write(base_name(number), BASE, columns.facts(number), columns.sections())
+    return open_base(path)
 
 
 def _named_up_to(folder: Path, overlay: str, base: Base) -> list[Named]:

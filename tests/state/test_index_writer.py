@@ -11,7 +11,7 @@ import pytest
 from heapline.memberships import IndexUnavailable, MembershipReader
 from heapline.memberships.generations import MANIFEST, PUBLISHED, read_manifest
 from state.errors import DiskFull, StateUnwritable
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import DAMAGED, IndexWriter, RawChanges
 from tests.state.index_model import Change, IndexModel, raw_changes
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def test_an_erased_user_is_in_no_file(tmp_path: Path) -> None:
             reader.members_page("acme", "7", page.cursor)
 
 
-def test_a_damaged_index_is_begun_anew(tmp_path: Path) -> None:
-    """Its version tells that it is not the store's, and it is built from there."""
+def test_a_damaged_index_is_built_anew(tmp_path: Path) -> None:
+    """Its version is no store's; until then readers hear an error, and not that all left."""
     model = IndexModel()
     with IndexWriter.open(tmp_path) as writer:
         model.publish(writer, entering(3))
@@ -160,7 +160,9 @@ def test_a_damaged_index_is_begun_anew(tmp_path: Path) -> None:
     with pytest.raises(IndexUnavailable, match="heapline state rebuild"):
         MembershipReader(tmp_path)
     with IndexWriter.open(tmp_path) as writer:
-        assert writer.version == 0
+        assert writer.version == DAMAGED
+    with pytest.raises(IndexUnavailable):
+        MembershipReader(tmp_path)
     with model.build(tmp_path, SMALL):
         model.compare(MembershipReader(tmp_path).pinned())
 
@@ -238,5 +240,5 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
 def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
     """Is told in words."""
     (tmp_path / "index").write_text("")
-    with pytest.raises(StateUnwritable, match="it is no folder"):
+    with pytest.raises(StateUnwritable, match="may not be written"):
         IndexWriter.open(tmp_path / "index")
