@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Final
 import orjson
 from rich.console import Console
 
-from bench import http_lookups, index, latency, mapping, memory, pacing, publishing, throughput
+from bench import (
+    http_lookups,
+    index,
+    latency,
+    mapping,
+    memory,
+    pacing,
+    publishing,
+    store,
+    throughput,
+)
 from bench.child import counting_heap
 from bench.machine import machine
 from bench.report import Section
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
 
 ALL: Final = (
     "mapping",
+    "store",
     "index",
     "http_lookups",
     "publishing",
@@ -34,12 +45,14 @@ ALL: Final = (
     "memory",
     "pacing",
 )
-_WITHOUT_WORLD: Final = {"mapping", "index", "http_lookups"}
+_WITHOUT_WORLD: Final = {"mapping", "store", "index", "http_lookups"}
 _QUICK_EVENTS: Final = 50_000
 _QUICK_WAITING: Final = 200_000
 _WAITING: Final = 1_000_000
 _QUICK_SAMPLES: Final = 50
 _SAMPLES: Final = 200
+_QUICK_STORE: Final = (100_000, 20)
+"""Users, and payloads."""
 _QUICK_LOOKUPS: Final = (100_000, 2_000)
 """Users, and requests a question."""
 
@@ -81,6 +94,8 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
     yield machine()
     if "mapping" in names:
         yield _mapping()
+    if "store" in names:
+        yield store.measure(*(_QUICK_STORE if chosen.quick else ()))
     if "index" in names:
         yield index.measure(_QUICK_LOOKUPS[0] if chosen.quick else index.USERS)
     if "http_lookups" in names:
