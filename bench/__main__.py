@@ -20,6 +20,7 @@ from bench import (
     memory,
     pacing,
     publishing,
+    segments,
     store,
     throughput,
 )
@@ -43,6 +44,7 @@ ALL: Final = (
     "throughput",
     "latency",
     "memory",
+    "segments",
     "pacing",
 )
 _WITHOUT_WORLD: Final = {"mapping", "store", "index", "http_lookups"}
@@ -113,6 +115,9 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
             "throughput": lambda: throughput.measure(world, heap, chosen.events, chosen.rounds),
             "latency": lambda: latency.measure(world, heap, samples),
             "memory": lambda: memory.measure(world, waiting),
+            "segments": lambda: segments.measure(
+                world, segments.QUICK if chosen.quick else segments.Scale()
+            ),
             "pacing": lambda: pacing.measure(world),
         }
         for name, part in parts.items():
