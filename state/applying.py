@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CAUSE_SYNC: Final = "sync"
 CAUSE_REBUILD: Final = "rebuild"
+_FEW: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,15 @@ def add_moments(
         "at_ms": changes.at_ms[starts],
         "sync": named[changes.sync[starts]],
     }
-    database.run(
-        f"INSERT INTO stored.moment SELECT code, at_ms, nullif(sync, {NO_SYNC}), ?, ? FROM moments",
-        [CAUSE_SYNC, version],
-        moments=moments,
-    )
+    if starts.size <= _FEW:
+        # Single rows take half the time of columns.
+        rows = zip(*(column.tolist() for column in moments.values()), strict=True)
+        for row in rows:
+            sql = f"INSERT INTO stored.moment VALUES (?, ?, nullif(?, {NO_SYNC}), ?, ?)"
+            database.run(sql, [*row, CAUSE_SYNC, version])
+    else:
+        sql = f"SELECT code, at_ms, nullif(sync, {NO_SYNC}), ?, ? FROM moments"
+        database.run(f"INSERT INTO stored.moment {sql}", [CAUSE_SYNC, version], moments=moments)
     of_each = (np.cumsum(is_first) - 1 + first).astype(np.uint32)
     return of_each, first + int(starts.size)
 
@@ -216,7 +221,13 @@ def move_positions(
     """
     old = {each: offset for each, offset in positions.items() if each in known}
     new = {each: offset for each, offset in positions.items() if each not in known}
-    if old:
+    if len(old) <= _FEW:
+        for (topic, partition), offset in old.items():
+            database.run(
+                "UPDATE stored.position SET next_offset = ? WHERE topic = ? AND partition = ?",
+                [offset, topic, partition],
+            )
+    else:
         database.run(
             "UPDATE stored.position AS p SET next_offset = moved.next_offset FROM moved"
             " WHERE p.topic = moved.topic AND p.partition = moved.partition",
