@@ -6,6 +6,7 @@ What a membership record says besides its key stands in its headers too (see
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, bytes]]
 _Facts = tuple[str, str, str, bool, int, str | None]
+_Put = Callable[[str, str, str, bool, int, str | None], None]
 _NO_HEADERS: Final[Headers] = []
 _OWN_HEADERS: Final = 2
-_SYNCS_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = 10_000
 _TELLING: Final = 8
 """So many unreadable records of one kind are logged one by one; all are counted."""
 _log = logger(__name__)
@@ -56,23 +58,48 @@ class RecordReader:
         self._outcomes = Decoder("OutcomeCounts", schemas)
         self._partitions = memberships_partitions
         self._sync_ids: dict[bytes, str] = {}
+        self._values: dict[bytes, tuple[int, str | None]] = {}
         self._told: dict[str, int] = {}
 
     def changes(self, messages: Sequence[Message]) -> Run:
         """Read neighbours of one partition."""
-        facts: list[_Facts] = []
+        columns = Columns()
         ends: list[tuple[int, int]] = []
+        put = _appender(columns)
         for message in messages:
             headers = cast("Headers", message.headers() or _NO_HEADERS)
-            try:
-                facts.append(self._quickly(message, headers))
-            except (ValueError, TypeError):
-                self._slowly(message, headers, facts)
+            self._put(message, headers, put)
             if headers and _ends_page(headers):
-                ends.append((len(facts), (message.offset() or 0) + 1))
-        if len(self._sync_ids) > _SYNCS_REMEMBERED:
+                ends.append((len(columns), (message.offset() or 0) + 1))
+        if len(self._sync_ids) > _REMEMBERED:
             self._sync_ids.clear()
-        return Run(_columns(facts), ends, (messages[-1].offset() or 0) + 1)
+        return Run(columns, ends, (messages[-1].offset() or 0) + 1)
+
+    def changes_without_pages(self, messages: Sequence[Message]) -> Run:
+        """The same where nobody looks yet, so that pages may be shown in parts.
+
+        Reading headers costs more than all the rest; an enter's value tells as much, and
+        neighbours have the same.
+        """
+        columns = Columns()
+        put = _appender(columns)
+        values = self._values
+        for message in messages:
+            value = message.value()
+            told = None if value is None else values.get(value) or self._remembered(value)
+            if told is None:
+                self._put(message, cast("Headers", message.headers() or _NO_HEADERS), put)
+                continue
+            try:
+                workspace, user, segment = _key_of(message)
+            except (ValueError, TypeError) as error:
+                self._pass_over("membership", message, error)
+                continue
+            put(workspace, user, segment, True, *told)  # noqa: FBT003 -- as a column has it
+        if len(values) > _REMEMBERED:
+            values.clear()
+        after = (messages[-1].offset() or 0) + 1
+        return Run(columns, [(len(columns), after)], after)
 
     def row(self, message: Message) -> VisibleRow | None:
         """Read a segment's row; None for a tombstone and for what is none."""
@@ -95,16 +122,21 @@ class RecordReader:
             return []
         return [_outcome(record["workspace"], each) for each in record["counts"]]
 
+    def _put(self, message: Message, headers: Headers, put: _Put) -> None:
+        try:
+            facts = self._quickly(message, headers)
+        except (ValueError, TypeError):
+            self._slowly(message, headers, put)
+        else:
+            put(*facts)
+
     def _quickly(self, message: Message, headers: Headers) -> _Facts:
         """Read a record as heapline writes it.
 
         Raises:
             ValueError, TypeError: it is not so written.
         """
-        key = orjson.loads(message.key() or b"")
-        workspace, user, segment = key
-        if not (type(key) is list and type(workspace) is type(user) is type(segment) is str):
-            raise ValueError("the key is not an array of texts")
+        workspace, user, segment = _key_of(message)
         name, at_ms = headers[0] if headers else ("", b"")
         if name != AT:
             raise ValueError("its first header is another's")
@@ -115,7 +147,16 @@ class RecordReader:
             sync = self._sync_ids.get(told) or self._sync_ids.setdefault(told, told.decode())
         return workspace, user, segment, message.value() is not None, int(at_ms), sync
 
-    def _slowly(self, message: Message, headers: Headers, facts: list[_Facts]) -> None:
+    def _remembered(self, value: bytes) -> tuple[int, str | None] | None:
+        """Read a value; None where it is none."""
+        try:
+            record = self._memberships.decode(value)
+        except Undeliverable:
+            return None
+        told = int(record["entered_at"]), record["sync_task_id"]
+        return self._values.setdefault(value, told)
+
+    def _slowly(self, message: Message, headers: Headers, put: _Put) -> None:
         """Read a record as anybody may have written it."""
         try:
             change = MembershipChange.read(
@@ -124,15 +165,13 @@ class RecordReader:
         except ValueError as error:
             self._pass_over("membership", message, error)
             return
-        facts.append(
-            (
-                change.workspace,
-                change.user,
-                change.segment,
-                change.enters,
-                change.at_ms,
-                change.sync,
-            )
+        put(
+            change.workspace,
+            change.user,
+            change.segment,
+            change.enters,
+            change.at_ms,
+            change.sync,
         )
 
     def _when(self, value: bytes) -> dict[str, Any]:
@@ -162,13 +201,40 @@ def _ends_page(headers: Headers) -> bool:
     return len(headers) > _OWN_HEADERS and any(name == PAGE_END for name, _ in headers)
 
 
-def _columns(facts: list[_Facts]) -> Columns:
-    if not facts:
-        return Columns()
-    workspace, user, segment, enters, at_ms, sync = zip(*facts, strict=True)
-    return Columns(
-        list(workspace), list(user), list(segment), list(enters), list(at_ms), list(sync)
-    )
+def _key_of(message: Message) -> tuple[str, str, str]:
+    """Read a key.
+
+    Raises:
+        ValueError, TypeError: it is not an array of three texts.
+    """
+    key = orjson.loads(message.key() or b"")
+    workspace, user, segment = key
+    if not (type(key) is list and type(workspace) is type(user) is type(segment) is str):
+        raise ValueError("the key is not an array of texts")
+    return workspace, user, segment
+
+
+def _appender(columns: Columns) -> _Put:
+    """Give what appends to all columns; a tuple for each record would keep the collector busy."""
+    workspaces, users, segments = columns.workspace, columns.user, columns.segment
+    enter, times, syncs = columns.enters, columns.at_ms, columns.sync
+
+    def put(
+        workspace: str,
+        user: str,
+        segment: str,
+        enters: bool,  # noqa: FBT001 -- as a column has it
+        at_ms: int,
+        sync: str | None,
+    ) -> None:
+        workspaces.append(workspace)
+        users.append(user)
+        segments.append(segment)
+        enter.append(enters)
+        times.append(at_ms)
+        syncs.append(sync)
+
+    return put
 
 
 def _outcome(workspace: str, count: dict[str, Any]) -> OutcomeFacts:

@@ -137,6 +137,7 @@ class MaterializerLoop:
         ends: Mapping[TopicPartition, int],
         *,
         until_caught_up: bool = False,
+        whole_pages: bool = True,
     ) -> None:
         """Read from the positions on, until asked to end.
 
@@ -144,6 +145,7 @@ class MaterializerLoop:
             positions: for each partition where to read on.
             ends: what readiness waits for.
             until_caught_up: end once everything up to `ends` is visible.
+            whole_pages: show no page in part; somebody looks.
 
         Raises:
             Displaced: the log no longer holds what comes next.
@@ -158,7 +160,7 @@ class MaterializerLoop:
             ),
         )
         self._written = dict(positions)
-        self._source.open(positions)
+        self._source.open(positions, whole_pages=whole_pages)
         self._readiness.aim(positions, ends)
         self._progress = Progress(self._clock.monotonic(), self._readiness.left)
         self._is_behind = True

@@ -179,7 +179,7 @@ class Materializer:
             node = MembershipNode(building, index, self._clock)
             positions = {place: log.start for place, log in self._logs(there).items()}
             loop = self._loop(node, NoCopies(), reached)
-            loop.run(positions, self._ends(there), until_caught_up=True)
+            loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         shutil.rmtree(scratch, ignore_errors=True)
         if not reached.reached:
             return False

@@ -76,8 +76,13 @@ class Source(Protocol):
         """
         ...
 
-    def open(self, positions: Mapping[tuple[str, int], int]) -> None:
-        """Read on from these places, by topic and partition."""
+    def open(self, positions: Mapping[tuple[str, int], int], *, whole_pages: bool = True) -> None:
+        """Read on from these places, by topic and partition.
+
+        Args:
+            positions: where.
+            whole_pages: tell where pages end; else they end anywhere, and reading is quicker.
+        """
         ...
 
     def read(self, timeout_seconds: float) -> list[Part]:
@@ -108,6 +113,7 @@ class KafkaSource:
         self._timeout = settings.timeout_seconds
         self._schemas = schemas
         self._reader = RecordReader(schemas, 1)
+        self._changes = self._reader.changes
         self._whats = {names.topic(topic): what for what, topic in READ.items()}
         self._admin = admin(settings)
         self._consumer: Consumer = lone_consumer(settings, "materializer", **_FETCHING)
@@ -118,11 +124,12 @@ class KafkaSource:
         compacted = [name for name, what in self._whats.items() if what in COMPACTED]
         return look(self._admin, tuple(self._whats), compacted, self._timeout)
 
-    def open(self, positions: Mapping[tuple[str, int], int]) -> None:
+    def open(self, positions: Mapping[tuple[str, int], int], *, whole_pages: bool = True) -> None:
         """See `Source.open`."""
         self._unread.clear()
         partitions = sum(self._whats[topic] == MEMBERSHIPS for topic, _ in positions)
-        self._reader = RecordReader(self._schemas, partitions)
+        reader = self._reader = RecordReader(self._schemas, partitions)
+        self._changes = reader.changes if whole_pages else reader.changes_without_pages
         self._consumer.assign(
             [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]
         )
@@ -157,7 +164,7 @@ class KafkaSource:
 
     def _parts(self, what: str, partition: int, messages: list[Message]) -> Iterable[Part]:
         if what == MEMBERSHIPS:
-            return [ChangesRead(partition, self._reader.changes(messages))]
+            return [ChangesRead(partition, self._changes(messages))]
         if what == SEGMENTS:
             return [RowRead(partition, m.offset() or 0, self._reader.row(m)) for m in messages]
         return [

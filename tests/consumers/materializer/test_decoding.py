@@ -90,6 +90,16 @@ def test_what_was_written_is_read(changes: list[MembershipChange]) -> None:
     assert run.next_offset == 10 + len(changes)
 
 
+@given(st.lists(CHANGES, min_size=1, max_size=8))
+def test_both_ways_of_reading_agree(changes: list[MembershipChange]) -> None:
+    """Where nobody looks the same facts are read without headers; only pages have no ends."""
+    messages = [written(each, 10 + n) for n, each in enumerate(changes)]
+    run, quick = reader().changes(messages), reader().changes_without_pages(messages)
+    assert quick.columns == run.columns
+    assert quick.next_offset == run.next_offset
+    assert quick.ends == [(len(changes), run.next_offset)]
+
+
 KEY = orjson.dumps(["acme", "u", "s"])
 VALUE = encoded("SegmentMembership", {"entered_at": 5, "sync_task_id": "sync"})
 
@@ -111,6 +121,7 @@ def test_records_of_others_are_read_too(
     columns = reader().changes([message(0, KEY, value, headers)]).columns
     assert (columns.at_ms, columns.sync) == ([at_ms], [sync])
     assert columns.enters == [value is not None]
+    assert reader().changes_without_pages([message(0, KEY, value, headers)]).columns == columns
 
 
 def test_headers_added_by_others_do_not_hide_the_end_of_a_page() -> None:
@@ -127,6 +138,8 @@ def test_what_is_no_membership_is_passed_over(key: bytes | None) -> None:
     run = reader().changes([message(4, key, VALUE, [(AT, b"8"), (PAGE_END, b"")])])
     assert len(run.columns) == 0
     assert (run.ends, run.next_offset) == ([(0, 5)], 5)
+    for value in (VALUE, None, b"garbage"):
+        assert len(reader().changes_without_pages([message(4, key, value)]).columns) == 0
 
 
 def segment(pages_offset: int = 3, **more: Any) -> HeapSegment:  # noqa: ANN401 -- any field
