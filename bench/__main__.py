@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import (
     http_lookups,
     index,
+    isolation,
     latency,
     mapping,
     memory,
@@ -45,9 +46,12 @@ ALL: Final = (
     "latency",
     "memory",
     "segments",
+    "isolation",
     "pacing",
 )
 _WITHOUT_WORLD: Final = {"mapping", "store", "index", "http_lookups"}
+_LONG: Final = {"isolation", "pacing"}
+"""Minutes each; `--quick` leaves them out."""
 _QUICK_EVENTS: Final = 50_000
 _QUICK_WAITING: Final = 200_000
 _WAITING: Final = 1_000_000
@@ -72,7 +76,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--only", choices=ALL, action="append", help="measure this alone; may be repeated"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer events, and no pacing unless --only names it"
+        "--quick", action="store_true", help="fewer events; no isolation or pacing unless named"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     chosen = parser.parse_args(arguments)
@@ -87,7 +91,7 @@ def measurements(chosen: argparse.Namespace) -> list[str]:
     """Give what to measure, in order."""
     if chosen.only:
         return [name for name in ALL if name in chosen.only]
-    return [name for name in ALL if name != "pacing" or not chosen.quick]
+    return [name for name in ALL if name not in _LONG or not chosen.quick]
 
 
 def measured(chosen: argparse.Namespace) -> Iterator[Section]:
@@ -118,6 +122,7 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
             "segments": lambda: segments.measure(
                 world, segments.QUICK if chosen.quick else segments.Scale()
             ),
+            "isolation": lambda: isolation.measure(world, max(chosen.rounds, isolation.ROUNDS)),
             "pacing": lambda: pacing.measure(world),
         }
         for name, part in parts.items():
