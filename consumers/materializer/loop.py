@@ -130,6 +130,7 @@ class MaterializerLoop:
             node.version,
         )
         self._written: dict[TopicPartition, int] = {}
+        self._has_applied = False
 
     def run(
         self,
@@ -159,7 +160,7 @@ class MaterializerLoop:
                 self._bounds.open_page_records,
             ),
         )
-        self._written = dict(positions)
+        self._written, self._has_applied = dict(positions), False
         self._source.open(positions, whole_pages=whole_pages)
         self._readiness.aim(positions, ends)
         self._progress = Progress(self._clock.monotonic(), self._readiness.left)
@@ -184,6 +185,9 @@ class MaterializerLoop:
         if self._readiness.reached:
             self._is_behind = False
             self._assembler.bounds = self._bounds
+            if not self._has_applied:
+                # Nothing was missed, and that is worth writing down: see `starting`.
+                self._apply(self._assembler.cut(), even_if_empty=True)
             _log.info("caught up", records=self._totals.records, changes=self._totals.changes)
 
     def _read(self) -> bool:
@@ -216,7 +220,7 @@ class MaterializerLoop:
         positions = self._named(cut.positions)
         if cut or even_if_empty:
             changed = self._node.apply(cut, positions)
-            self._written = positions
+            self._written, self._has_applied = positions, True
             self._upkeep.applied(self._clock.monotonic())
             self._count(cut, changed)
         self._readiness.visible(positions)

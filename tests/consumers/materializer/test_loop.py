@@ -148,17 +148,17 @@ def test_a_log_that_was_cut_ends_the_loop() -> None:
 def test_chores_come_between_payloads() -> None:
     """A copy follows a checkpoint, and the file is left alone while it is made."""
     bench = Bench(stop_at=20.0, copies=FakeCopies(takes=100))
-    bench.source.batches.extend([[changes(0, "ada")], []])
+    bench.source.batches.extend([[], [changes(0, "ada")]])
     bench.run({})
     assert bench.copies.made == 2, "the old state at the start, and the new one"
-    assert bench.node.checkpoints == [1]
+    assert bench.node.checkpoints == [1, 2]
 
 
 def test_an_idle_node_gives_signs_of_life() -> None:
     """Positions are written now and then, so that it does not look as if it had been away."""
     bench = Bench(stop_at=1_500.0)
     bench.run({})
-    assert len(bench.node.applied) == 2
+    assert len(bench.node.applied) == 3, "at the start, and every ten minutes"
 
 
 def test_progress_is_told_with_the_time_left() -> None:

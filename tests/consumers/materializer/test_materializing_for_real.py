@@ -12,12 +12,18 @@ import pytest
 
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.run import materialize
+from heapline.clock import SystemClock
 from heapline.kafka import topics
+from heapline.kafka.clients import admin
 from heapline.memberships import MembershipReader
 from heapline.memberships.errors import IndexUnavailable, UnknownSegment, UnknownWorkspace
 from heapline.settings import MaterializerSettings, Settings, StateSettings
+from operations.topics import TopicAdministrator
+from state.errors import StoreLocked
 from state.folder import StateFolder
 from state.replicas import open_replica
+from state.store import Store
+from state.verify import verify_folder
 from tests.consumers.materializer.looking import by_index, by_store
 from tests.consumers.materializer.replay import replay
 from tests.consumers.materializer.writing import Page, PageWriter
@@ -166,4 +172,61 @@ def test_an_index_behind_the_store_is_built_anew(place: Place) -> None:
     for path in (place.state / "index").iterdir():
         path.unlink()
     assert place.catch_up().index_built
+    place.check()
+
+
+def test_topics_made_anew_are_read_anew(place: Place) -> None:
+    """Who is not in the new topic has left, and the history of the old store is carried over."""
+    place.pages.write(Page(add=["ada", "bob"]))
+    place.catch_up()
+    _make_anew(place, topics.MEMBERSHIPS, topics.SEGMENTS)
+    place.pages.members.clear()
+    place.pages.write(Page(add=["bob", "eve"]))
+    totals = place.catch_up()
+    assert totals.rebuilt is not None
+    assert "made anew" in totals.rebuilt
+    place.check()
+    assert verify_folder(StateFolder(place.state), SystemClock()).problems == []
+    with Store(StateFolder(place.state), 0) as store:
+        rows = store.database.run(
+            "SELECT user_id, entered_at IS NOT NULL, left_at IS NOT NULL FROM membership_history"
+            " ORDER BY 1"
+        ).rows
+    assert rows == [("ada", True, True), ("bob", True, False), ("eve", True, False)]
+
+
+def _make_anew(place: Place, *gone: topics.Topic) -> None:
+    names = [place.pages.names.topic(each) for each in gone]
+    client = admin(place.settings.kafka)
+    for future in client.delete_topics(names).values():
+        future.result(20)
+    wait_until(lambda: not set(names) & client.list_topics(timeout=10).topics.keys())
+    TopicAdministrator(place.settings.kafka).apply(PARTITIONS)
+
+
+def test_a_store_that_was_away_too_long_is_built_anew(place: Place) -> None:
+    """Kafka may have dropped that somebody left: everything is read again."""
+    place.pages.write(Page(add=["ada", "bob"]))
+    place.catch_up()
+    with Store(StateFolder(place.state), 0) as store:
+        store.database.run("UPDATE stored.fact SET applied_at_ms = applied_at_ms - 400000000")
+    assert place.catch_up().rebuilt is None, "nothing was missed"
+    with Store(StateFolder(place.state), 0) as store:
+        store.database.run("UPDATE stored.fact SET applied_at_ms = applied_at_ms - 400000000")
+    place.pages.write(Page(add=["eve"], remove=["bob"]))
+    rebuilt = place.catch_up().rebuilt
+    assert rebuilt is not None
+    assert "nothing was applied for 111 h" in rebuilt
+    place.check()
+
+
+def test_a_second_materializer_is_refused(place: Place) -> None:
+    """It says who writes, and leaves the first one alone."""
+    place.pages.write(Page(add=["ada"]))
+    with place.following():
+        wait_until(lambda: place.readiness.reached)
+        with pytest.raises(StoreLocked, match="only one may write"):
+            place.catch_up()
+        place.pages.write(Page(add=["bob"]))
+        wait_until(lambda: members(place, "s1") == ["ada", "bob"])
     place.check()
