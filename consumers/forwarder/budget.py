@@ -8,12 +8,28 @@ its budget from before it is sent until a minute after its answer.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from consumers.forwarder.row_budget import RowBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 WINDOW_SECONDS = 60.0
+
+
+class Held(NamedTuple):
+    """The budget of one request: events by identity, and hashes of one event's identity each."""
+
+    identities: Mapping[str, int]
+    rows: list[NDArray[np.uint64]]
+
+    def events(self) -> int:
+        """How many events that are."""
+        return sum(self.identities.values()) + sum(map(len, self.rows))
 
 
 class Budget:
@@ -41,47 +57,62 @@ class Budget:
         self.started_at = started_at
         self.used = 0
         self._by_identity: Counter[str] = Counter()
-        self._in_flight: dict[int, Mapping[str, int]] = {}
-        self._releases: deque[tuple[float, Mapping[str, int]]] = deque()
+        self._in_flight: dict[int, Held] = {}
+        self._releases: deque[tuple[float, Held]] = deque()
         self._let_go: list[str] = []
+        self._rows = RowBudget()
 
-    def hold(self, request_id: int, identities: Mapping[str, int]) -> None:
-        """Take the budget of a request about to be sent."""
-        self._in_flight[request_id] = identities
+    def hold(
+        self,
+        request_id: int,
+        identities: Mapping[str, int],
+        rows: Sequence[NDArray[np.uint64]] = (),
+    ) -> None:
+        """Take the budget of a request about to be sent.
+
+        Args:
+            request_id: names it later.
+            identities: how many events of which.
+            rows: hashes of identities, one for each further event.
+        """
+        held = Held(identities, list(rows))
+        self._in_flight[request_id] = held
         by_identity = self._by_identity
         for identity, events in identities.items():
             by_identity[identity] += events
-        self.used += sum(identities.values())
+        self._rows.hold(held.rows)
+        self.used += held.events()
 
     def answered(self, request_id: int, now: float) -> None:
         """Let the request's budget go, one window from now."""
-        identities = self._in_flight.pop(request_id)
-        self._releases.append((now + self.window_seconds, identities))
+        held = self._in_flight.pop(request_id)
+        self._releases.append((now + self.window_seconds, held))
 
     def refused(self, request_id: int) -> None:
         """Let the request's budget go at once: none of its events was counted."""
-        identities = self._in_flight.pop(request_id)
-        self._release(identities)
-        self._let_go.extend(identities)
+        held = self._in_flight.pop(request_id)
+        self._release(held)
+        self._let_go.extend(held.identities)
 
     def advance(self, now: float) -> list[str]:
         """Release what is due; give the identities that have more room than before."""
         released, self._let_go = self._let_go, []
         while self._releases and self._releases[0][0] <= now:
-            _, identities = self._releases.popleft()
-            self._release(identities)
-            released.extend(identities)
+            _, held = self._releases.popleft()
+            self._release(held)
+            released.extend(held.identities)
         return released
 
-    def _release(self, identities: Mapping[str, int]) -> None:
+    def _release(self, held: Held) -> None:
+        self.used -= held.events()
+        self._rows.release(held.rows)
         by_identity = self._by_identity
-        for identity, events in identities.items():
+        for identity, events in held.identities.items():
             left = by_identity[identity] - events
             if left:
                 by_identity[identity] = left
             else:
                 del by_identity[identity]
-            self.used -= events
 
     def filling(self, now: float) -> bool:
         """Whether the budget is younger than a window and so not yet full."""
@@ -101,7 +132,20 @@ class Budget:
 
     def identity_used(self, identity: str) -> int:
         """Give how many events of this identity the window holds."""
-        return self._by_identity.get(identity, 0)
+        return self._by_identity.get(identity, 0) + self._rows.used(identity)
+
+    def rows_fit(self, rows: Sequence[NDArray[np.uint64]], allowance: int, beside: int = 0) -> bool:
+        """Whether no identity gets over an allowance by one more event for each hash.
+
+        Args:
+            rows: hashes of identities.
+            allowance: for any one of them.
+            beside: events about to be held besides, of whatever identity.
+        """
+        events = sum(map(len, rows))
+        if self.used + events + beside <= allowance:  # not even if all are one identity's
+            return True
+        return not beside and self._rows.fit(rows, allowance, self._by_identity)
 
     def next_change(self, now: float) -> float | None:
         """Give when there will be more room, or None when only an answer can tell."""

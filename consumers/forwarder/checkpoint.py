@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from consumers.forwarder.stretch import Kind
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from consumers.forwarder.offsets import OffsetTracker
     from consumers.forwarder.record import Partition, Record
+    from consumers.forwarder.stretch import Tally
 
 _KIND: Final = attrgetter("workspace", "source", "name", "outcome", "reason", "minute_ms")
 _COUNTS_PER_RECORD: Final = 2_000
@@ -27,11 +30,16 @@ class Settled:
             the partition moved.
         offset: where reading starts after this checkpoint.
         topic_id: of the topic whose offset that is.
+        tallies: outcomes of rows that were no records.
     """
 
     records: list[Record]
     offset: int
     topic_id: str
+    tallies: list[Tally] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records) + sum(tally.rows for tally in self.tallies)
 
 
 @dataclass(slots=True)
@@ -41,12 +49,27 @@ class Checkpoint:
     partitions: dict[Partition, Settled] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return sum(len(settled.records) for settled in self.partitions.values())
+        return sum(map(len, self.partitions.values()))
 
     def records(self) -> Iterator[Record]:
         """Give the settled records."""
         for settled in self.partitions.values():
             yield from settled.records
+
+    def counts(self) -> Counter[Kind]:
+        """Count the outcomes."""
+        # Counting tuples of attributes stays in C, and it is done for every record there is.
+        counts: Counter[Kind] = Counter()
+        for kind, count in Counter(map(_KIND, self.records())).items():
+            counts[Kind(*kind)] += count
+        for settled in self.partitions.values():
+            for tally in settled.tallies:
+                counts.update(tally.counts)
+        return counts
+
+    def rows(self) -> int:
+        """Count the settled rows that were no records."""
+        return sum(t.rows for settled in self.partitions.values() for t in settled.tallies)
 
     def without(self, partitions: Collection[Partition]) -> Checkpoint:
         """Give what is left when some partitions were handed over."""
@@ -67,9 +90,11 @@ def collect(trackers: Mapping[Partition, OffsetTracker], most_written: int) -> C
     checkpoint = Checkpoint()
     for partition, tracker in trackers.items():
         records = tracker.take_settled(most_written)
-        offset = tracker.next_offset() if records else tracker.take_offset()
+        tallies = tracker.take_tallies()
+        offset = tracker.next_offset() if records or tallies else tracker.take_offset()
         if offset is not None:
-            checkpoint.partitions[partition] = Settled(records, offset, tracker.topic_id)
+            settled = Settled(records, offset, tracker.topic_id, tallies)
+            checkpoint.partitions[partition] = settled
             most_written -= sum(1 for r in records if r.letter or r.next_deferral)
     return checkpoint if checkpoint.partitions else None
 
@@ -77,8 +102,7 @@ def collect(trackers: Mapping[Partition, OffsetTracker], most_written: int) -> C
 def outcome_counts(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
     """Count a checkpoint's outcomes: `OutcomeCounts` records, at least one a workspace."""
     counts: dict[str, list[dict[str, Any]]] = {}
-    # Counting tuples of attributes stays in C, and it is done for every record there is.
-    for kind, count in Counter(map(_KIND, checkpoint.records())).items():
+    for kind, count in checkpoint.counts().items():
         workspace, source, event, outcome, reason, minute_ms = kind
         counted = {
             "source": source.value,

@@ -33,10 +33,13 @@ class Desk:
         self.gate = Gate(connection)
         self.mapper: Mapper | None = None
         self.lane: LaneKey | None = None
+        self.takes_rows = False
+        """Whether eligible events go to the lane as they are: neither held nor blocked in part."""
         self.holds = connection is not None and connection.send is Send.HOLD
         if connection is not None and connection.region and connection.app_id:
             self.lane = LaneKey(connection.region, connection.app_id)
             self.mapper = Mapper(connection)
+            self.takes_rows = not self.holds and not connection.blocked_categories
 
 
 def check_workspace(record: Record, event: Event) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 from consumers.forwarder.deferral import credible, is_past
 from consumers.forwarder.desk import Desk, check_workspace
 from consumers.forwarder.drain import Drain
-from consumers.forwarder.lane import Consequence, Lane
+from consumers.forwarder.lane import Lane
 from consumers.forwarder.mapping import request_overhead
 from consumers.forwarder.pause import Pause
 from consumers.forwarder.placement import Placement
 from consumers.forwarder.read_ahead import ReadAhead
 from consumers.forwarder.record import key_text
+from consumers.forwarder.request import Consequence
 from consumers.forwarder.settling import Settling
 from consumers.forwarder.verdict import Verdict, verdict
 from heapline.errors import MustStop, Undeliverable
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from consumers.forwarder.desk import Connections
-    from consumers.forwarder.lane import Request
     from consumers.forwarder.offsets import OffsetTracker
     from consumers.forwarder.record import LaneKey, Now, Partition, Record
+    from consumers.forwarder.request import Request
     from consumers.forwarder.trial import Suspect
     from heapline.heap.track import TrackAnswer
     from heapline.kafka.codec import Decoder
@@ -85,7 +86,7 @@ class Dispatcher:
         self._busy: dict[LaneKey, Lane] = {}
         self._outdated: set[int] = set()
         """Requests in flight that an earlier version of their connection let through."""
-        self._drain = Drain(self.window, self._desk, self.lane_of, limits, settings)
+        self._drain = Drain(self.window, self.desk, self.lane_of, limits, settings)
         self._next_request = 0
         self._spill_at = 0.0
         self._sweep_at = 0.0
@@ -100,17 +101,14 @@ class Dispatcher:
     def stop_sending(self, partitions: Collection[Partition]) -> None:
         """Take waiting records of partitions about to be given up out of the lanes."""
         for lane in self.lanes.values():
-            for record in lane.waiting.take_all():
-                if record.partition not in partitions:
-                    lane.waiting.add(record)
+            lane.waiting.leave(partitions.__contains__)
 
     def sending_for(self, partitions: Collection[Partition]) -> bool:
         """Whether a request in flight carries records of these partitions."""
         return any(
-            record.partition in partitions
+            request.carries(partitions)
             for lane in self.lanes.values()
             for request in lane.in_flight.values()
-            for record in request.records
         )
 
     def release(self, partitions: Collection[Partition]) -> None:
@@ -121,7 +119,7 @@ class Dispatcher:
         """
         for partition in partitions:
             tracker = self.trackers.pop(partition, None)
-            self.settling.let_go(tracker.drop() if tracker else ())
+            self.settling.dropped(tracker.drop() if tracker else ())
             self.settling.handed_over(partition)
         self.window.drop()
         left = {partition.number for partition in self.trackers}
@@ -172,7 +170,7 @@ class Dispatcher:
         record.event_id, record.name = event.event_id, event.name
         check_workspace(record, event)
         self.placement.look_at(record)
-        desk = self._desk(record.workspace)
+        desk = self.desk(record.workspace)
         refused = desk.gate.judge(event)
         if refused is not None:
             self.settling.skipped(record, refused, now)
@@ -184,9 +182,10 @@ class Dispatcher:
             raise MustStop(f"the gate let {record.workspace} through without a connection")
         heap_event = desk.mapper.map(event, desk.gate.identity(event) or "")
         self.settling.mapped(record, heap_event.identity, heap_event.body)
-        self._lane(desk.lane, record).waiting.add(record)
+        self.lane_for(desk.lane, record.workspace, record.partition).waiting.add(record)
 
-    def _desk(self, workspace: str) -> Desk:
+    def desk(self, workspace: str) -> Desk:
+        """Give where a workspace's events are judged and mapped."""
         desk = self._desks.get(workspace)
         if desk is None:
             if len(self._desks) >= _DESKS_REMEMBERED:
@@ -195,31 +194,32 @@ class Dispatcher:
             self._desks[workspace] = desk
         return desk
 
-    def _lane(self, key: LaneKey, record: Record) -> Lane:
+    def lane_for(self, key: LaneKey, workspace: str, partition: Partition) -> Lane:
+        """Give the lane for events of a workspace, read from a partition, about to wait in it."""
         lane = self.lanes.get(key)
         if lane is None:
             lane = self.lanes[key] = Lane(
                 key,
-                record.workspace,
+                workspace,
                 self._limits,
                 self._settings,
                 request_overhead(key.app_id),
-                self.trackers[record.partition].assigned_at,
+                self.trackers[partition].assigned_at,
             )
-        lane.workspace = record.workspace
-        lane.workspaces.add(record.workspace)
-        lane.homes.add(record.partition.number)
+        lane.workspace = workspace
+        lane.workspaces.add(workspace)
+        lane.homes.add(partition.number)
         self._busy[key] = lane
         return lane
 
     def lane_of(self, workspace: str) -> Lane | None:
         """Give the lane a workspace sends by, if it has one now."""
-        key = self._desk(workspace).lane
+        key = self.desk(workspace).lane
         return self.lanes.get(key) if key is not None else None
 
     def holds(self, workspace: str) -> bool:
         """Whether a person wants a workspace's events to wait."""
-        return self._desk(workspace).holds
+        return self.desk(workspace).holds
 
     def connections_changed(self, workspaces: Iterable[str], now: Now) -> None:
         """Judge what waits for these workspaces anew, by their connections as they are now."""
@@ -288,6 +288,8 @@ class Dispatcher:
         consequence = lane.answered(request, answer, now, self._rng)
         for record in consequence.delivered:
             self.settling.delivered(record, now)
+        for rows in consequence.rows:
+            self.settling.delivered_rows(rows, now)
         for suspect in consequence.poison:
             self._refused(suspect, DeadLetterReason.REJECTED_BY_HEAP, now)
         for suspect in consequence.too_large:
@@ -384,7 +386,7 @@ class Dispatcher:
             if not lane.idle:
                 continue
             lane.budget.advance(now)
-            moved = self._desk(lane.workspace).lane != key
+            moved = self.desk(lane.workspace).lane != key
             if moved or (lane.open(now) and lane.budget.used == 0):
                 del self.lanes[key]
                 self._busy.pop(key, None)

@@ -51,14 +51,20 @@ class Gate:
         self._send_anonymous = bool(connection and connection.send_anonymous)
         self._names: dict[str, SkipReason | None] = {}
 
+    @property
+    def sends_anonymous(self) -> bool:
+        """Whether events without a user id may go under their anonymous id."""
+        return self._send_anonymous
+
+    def refusal(self, name: str) -> SkipReason | None:
+        """Give why no event of this name is sent; None where it depends on the event."""
+        return self._shut if self._shut is not None else self._name_refusal(name)
+
     def judge(self, event: Event) -> SkipReason | None:
         """Give why this event is not sent, or None when it is eligible."""
         if self._shut is not None:
             return self._shut
-        try:
-            refused = self._names[event.name]
-        except KeyError:
-            refused = self._remember(event.name)
+        refused = self._name_refusal(event.name)
         if refused is not None:
             return refused
         if event.is_preview or event.is_simulated or event.is_admin:
@@ -75,6 +81,12 @@ class Gate:
         if self._send_anonymous and _is_id(event.anonymous_id):
             return event.anonymous_id
         return None
+
+    def _name_refusal(self, name: str) -> SkipReason | None:
+        try:
+            return self._names[name]
+        except KeyError:
+            return self._remember(name)
 
     def _remember(self, name: str) -> SkipReason | None:
         if len(self._names) >= _NAMES_REMEMBERED:

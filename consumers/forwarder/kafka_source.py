@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from consumers.forwarder.columns import FEWEST, Columns
 from consumers.forwarder.deferral import read_deferral
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition, Record
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from heapline.settings import KafkaSettings
 
 READ_AT_ONCE: Final = 1_000
+_DECIDED_AT_ONCE: Final = 4_000
+"""Decoded and mapped in one go: enough to make the price of columns small, few enough to be soon
+over."""
 _POSITIONS_SECONDS: Final = 30.0
 """The open transaction of a killed process hides its offsets: for 10 s, looked for every 10 s."""
 _log = logger(__name__)
@@ -46,10 +51,16 @@ class Batch(NamedTuple):
     Attributes:
         records: in the order of each partition.
         ends: partitions whose end was reached after these records, and the offset of the end.
+        columns: many records at once, of which none is among `records`.
     """
 
     records: list[Record]
     ends: list[tuple[Partition, int]]
+    columns: Columns | None = None
+
+    def events(self) -> int:
+        """How many there are."""
+        return len(self.records) + (len(self.columns) if self.columns else 0)
 
 
 class Owner(Protocol):
@@ -150,8 +161,45 @@ class KafkaSource:
     # --- reading --------------------------------------------------------------------------------
 
     def read(self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
-        """Read a batch of events."""
-        return self._records(self._main.consume(READ_AT_ONCE, timeout_seconds), trackers, None)
+        """Read a batch of events; while there are more, as many as are best decided at once."""
+        messages = read = self._main.consume(READ_AT_ONCE, timeout_seconds)
+        while len(read) == READ_AT_ONCE and len(messages) < _DECIDED_AT_ONCE:
+            read = self._main.consume(READ_AT_ONCE, 0.0)
+            messages += read
+        if len(messages) < FEWEST:
+            return self._records(messages, trackers, None)
+        return self._columns(messages, trackers)
+
+    def _columns(
+        self, messages: list[Message], trackers: Mapping[Partition, OffsetTracker]
+    ) -> Batch:
+        ends = []
+        if any(message.error() is not None for message in messages):
+            ends = self._records(
+                [m for m in messages if m.error() is not None], trackers, None
+            ).ends
+            messages = [message for message in messages if message.error() is None]
+        numbers = np.array([message.partition() for message in messages], np.int64)
+        offsets = np.array([message.offset() for message in messages], np.int64)
+        owned = [p for p in trackers if p.topic == self._events]
+        places = np.full(len(messages), -1, np.int64)
+        for place, partition in enumerate(owned):
+            here = (numbers == partition.number) & (offsets >= trackers[partition].position)
+            places[here] = place
+        if (places < 0).any():
+            kept = np.flatnonzero(places >= 0)
+            messages = [messages[row] for row in kept.tolist()]
+            places, offsets = places[kept], offsets[kept]
+        columns = Columns(
+            owned,
+            places,
+            offsets,
+            [message.key() for message in messages],
+            [message.value() for message in messages],
+            [message.headers() or [] for message in messages],  # type: ignore[misc]
+            self._clock.monotonic(),
+        )
+        return Batch([], ends, columns)
 
     def read_deferred(self, now_ms: int, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
         """Read a batch of deferred records, without waiting."""

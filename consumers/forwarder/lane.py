@@ -8,11 +8,11 @@ never looks at a clock and never sends; `plan` gives the next request, the loop 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from consumers.forwarder.budget import WINDOW_SECONDS, Budget
 from consumers.forwarder.pause import Pause
+from consumers.forwarder.request import Consequence, Request
 from consumers.forwarder.trial import Part, Suspect, Trial, halves
 from consumers.forwarder.verdict import Verdict, backoff_seconds, verdict
 from consumers.forwarder.waiting import Waiting
@@ -21,9 +21,10 @@ from heapline.outcomes import Source
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from consumers.forwarder.record import LaneKey, Now, Record
+    from consumers.forwarder.stretch import Slice
     from heapline.heap.track import TrackAnswer
     from heapline.outcomes import DeferReason
     from heapline.settings import ForwarderSettings, LimitSettings
@@ -35,34 +36,6 @@ _BLOCKED_CHECK_SECONDS: Final = 0.25
 """How often blocked identities are looked at; in between, only those whose budget was released."""
 _LEAST_WAIT_SECONDS: Final = 0.05
 """`Retry-After: 0` must not become a busy loop."""
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One bulk request: its records go out together and share an answer."""
-
-    id: int
-    lane: LaneKey
-    records: list[Record]
-    trial: Trial | None = None
-    sent_at: float = 0.0
-
-
-@dataclass(slots=True)
-class Consequence:
-    """What follows from an answer.
-
-    Attributes:
-        verdict: what the answer was.
-        delivered: records Heap took.
-        poison: records Heap refuses on their own.
-        too_large: records too large to be sent even alone.
-    """
-
-    verdict: Verdict
-    delivered: list[Record] = field(default_factory=list)
-    poison: list[Suspect] = field(default_factory=list)
-    too_large: list[Suspect] = field(default_factory=list)
 
 
 class Lane:
@@ -148,13 +121,20 @@ class Lane:
             return self._request(part.records, part.trial, now, request_id)
         if not self._worth_sending(now, room):
             return None
-        records = self.waiting.take(
-            min(self._limits.events_per_request, room),
-            self._limits.request_bytes - self._overhead,
-            allowance,
-            self.budget,
-        )
-        return self._request(records, None, now, request_id)
+        return self._next_request(room, allowance, now, request_id)
+
+    def _next_request(
+        self, room: int, allowance: int, now: float, request_id: int
+    ) -> Request | None:
+        most = min(self._limits.events_per_request, room)
+        most_bytes = self._limits.request_bytes - self._overhead
+        waiting, budget = self.waiting, self.budget
+        records = waiting.take(most, most_bytes, allowance, budget)
+        left = most_bytes - sum(len(record.body) + 1 for record in records)
+        rows = waiting.take_rows(most - len(records), left, allowance, budget, len(records))
+        if not records and not rows:  # rows became records
+            records = waiting.take(most, most_bytes, allowance, budget)
+        return self._request(records, None, now, request_id, rows)
 
     def next_look(self, now: float) -> float | None:
         """Give when `plan` should be asked again if nothing else happens, or None."""
@@ -187,7 +167,7 @@ class Lane:
 
     def _worth_sending(self, now: float, room: int) -> bool:
         """Not yet, while a fuller request is near: a busy lane lingers, one at its limit waits."""
-        ready = len(self.waiting.ready)
+        ready = self.waiting.in_line
         since = now - self._last_sent
         not_full = ready < self._limits.events_per_request
         if ready == 0 or room <= 0:
@@ -197,13 +177,19 @@ class Lane:
         return room >= min(ready, _SMALL_REQUEST) or since >= _LIMITED_WAIT_SECONDS
 
     def _request(
-        self, records: list[Record], trial: Trial | None, now: float, request_id: int
+        self,
+        records: list[Record],
+        trial: Trial | None,
+        now: float,
+        request_id: int,
+        rows: Sequence[Slice] = (),
     ) -> Request | None:
-        if not records:
+        if not records and not rows:
             return None
-        request = Request(request_id, self.key, records, trial, now)
+        request = Request(request_id, self.key, records, trial, now, list(rows))
         self.in_flight[request_id] = request
-        self.budget.hold(request_id, Counter([record.identity for record in records]))
+        identities = Counter([record.identity for record in records])
+        self.budget.hold(request_id, identities, [each.identities for each in rows])
         self._last_sent = now
         return request
 
@@ -225,13 +211,10 @@ class Lane:
         del self.in_flight[request.id]
         consequence = Consequence(verdict(answer.status))
         self._settle_budget(request, answer, consequence.verdict, now.monotonic)
-        request.records = [record for record in request.records if not record.dropped]
-        if request.trial is not None and request.trial.dissolved:
-            request.trial = None
-        for record in request.records:
-            record.attempts += 1
-            if consequence.verdict is not Verdict.DELIVERED:
-                record.first_failure_ms = record.first_failure_ms or now.epoch_ms
+        request.drop_given_up()
+        if consequence.verdict is not Verdict.DELIVERED:
+            request.rows_to_records()
+        request.attempted(None if consequence.verdict is Verdict.DELIVERED else now.epoch_ms)
         match consequence.verdict:
             case Verdict.DELIVERED:
                 self._delivered(request, consequence)
@@ -260,7 +243,7 @@ class Lane:
             self.budget.answered(request.id, now)
 
     def _delivered(self, request: Request, consequence: Consequence) -> None:
-        consequence.delivered = request.records
+        consequence.delivered, consequence.rows = request.records, request.rows
         self._recovered()
         self._resume()
         if request.trial is not None:

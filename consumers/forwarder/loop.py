@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from consumers.forwarder.dispatcher import Dispatcher
+    from consumers.forwarder.intake import Intake
     from consumers.forwarder.kafka_source import Batch, KafkaSource
-    from consumers.forwarder.lane import Request
     from consumers.forwarder.offsets import OffsetTracker
+    from consumers.forwarder.record import Record
     from consumers.forwarder.reporting import Reporter
+    from consumers.forwarder.request import Request
     from consumers.forwarder.sender import Sender
     from consumers.forwarder.transaction import CheckpointWriter
     from consumers.forwarder.unknown_schemas import UnknownSchemas
@@ -52,6 +54,7 @@ class ForwarderLoop:
     Args:
         source, sender, writer: the three ends that touch the world.
         dispatcher: every decision.
+        make_intake: makes decisions on many records at once; asked when there are many.
         unknown: records whose schema is asked for.
         connections: the table of workspaces, already read to its end.
         settings, clock: as everywhere.
@@ -66,6 +69,7 @@ class ForwarderLoop:
         sender: Sender,
         writer: CheckpointWriter,
         dispatcher: Dispatcher,
+        make_intake: Callable[[], Intake],
         unknown: UnknownSchemas,
         connections: Connections,
         settings: ForwarderSettings,
@@ -78,6 +82,8 @@ class ForwarderLoop:
         self._sender = sender
         self._writer = writer
         self._dispatcher = dispatcher
+        self._make_intake = make_intake
+        self._intake: Intake | None = None
         self._unknown = unknown
         self._connections = connections
         self._settings = settings
@@ -152,8 +158,11 @@ class ForwarderLoop:
         now = self._now()
         for record in batch.records:
             dispatcher.take_note(record)
-            if not self._unknown.hold_back(record, now.monotonic):
-                dispatcher.accept(record, now)
+            self._decide(record, now)
+        if batch.columns is not None:
+            self._intake = self._intake or self._make_intake()
+            for record in self._intake.take(batch.columns, now):
+                self._decide(record, now)
         self._note_ends(batch)
         for record, known in self._unknown.resolved(now.monotonic):
             if not known:
@@ -162,8 +171,12 @@ class ForwarderLoop:
                 dispatcher.accept(record, now)
             else:
                 dispatcher.accept_deferred(record, now)
-        if not self._full and not dispatcher.window.full and len(batch.records) < READ_AT_ONCE:
+        if not self._full and not dispatcher.window.full and batch.events() < READ_AT_ONCE:
             self._read_deferred(now)
+
+    def _decide(self, record: Record, now: Now) -> None:
+        if not self._unknown.hold_back(record, now.monotonic):
+            self._dispatcher.accept(record, now)
 
     def _read_deferred(self, now: Now) -> None:
         dispatcher = self._dispatcher
@@ -191,8 +204,8 @@ class ForwarderLoop:
 
     def _send(self) -> None:
         for request in self._dispatcher.plan(self._now()):
-            body = request_body(request.lane.app_id, [record.body for record in request.records])
-            metrics.HEAP_REQUEST_EVENTS.observe(len(request.records))
+            body = request_body(request.lane.app_id, request.bodies())
+            metrics.HEAP_REQUEST_EVENTS.observe(request.events)
             self._sender.send(request, body)
 
     def _take_answers(self, wait_seconds: float = 0.0) -> None:
@@ -203,7 +216,7 @@ class ForwarderLoop:
             metrics.HEAP_REQUESTS.labels(consequence.verdict).inc()
             metrics.HEAP_REQUEST_SECONDS.observe(seconds)
             if consequence.verdict is not Verdict.DELIVERED:
-                metrics.EVENTS_RETRIED.inc(len(request.records))
+                metrics.EVENTS_RETRIED.inc(request.events)
                 self._tell(request, answer, consequence.verdict, now)
 
     def _tell(self, request: Request, answer: TrackAnswer, verdict: Verdict, now: Now) -> None:
@@ -214,7 +227,7 @@ class ForwarderLoop:
             verdict=verdict,
             status=answer.status,
             error=answer.error,
-            events=len(request.records),
+            events=request.events,
             paused=lane.pause if lane else None,
         )
         if verdict is Verdict.RATE_LIMITED:
@@ -249,8 +262,8 @@ class ForwarderLoop:
         self._committed(checkpoint)
 
     def _committed(self, checkpoint: Checkpoint) -> None:
-        self._dispatcher.settling.let_go(checkpoint.records())
-        for kind, count in self.totals.add(checkpoint.records()).items():
+        self._dispatcher.settling.let_go(checkpoint)
+        for kind, count in self.totals.add(checkpoint).items():
             metrics.RECORDS_SETTLED.labels(*kind).inc(count)
 
     # --- partitions coming and going (called while reading) -------------------------------------

@@ -126,7 +126,7 @@ class Mapper:
         return text
 
 
-def request_body(app_id: str, bodies: Sequence[bytes]) -> bytes:
+def request_body(app_id: str, bodies: Sequence[bytes | memoryview]) -> bytes:
     """Join events into the body of one bulk request."""
     return _head(app_id) + b",".join(bodies) + _TAIL
 

@@ -114,7 +114,7 @@ def _lanes(
             0 if tries_at is None else now.epoch_ms + int((tries_at - now.monotonic) * 1000),
             waiting,
             blocked,
-            sum(len(request.records) for request in lane.in_flight.values()),
+            sum(request.events for request in lane.in_flight.values()),
             behind,
             ahead[lane.workspace],
             round(lane.budget.in_use_share(), 4),

@@ -1,7 +1,7 @@
 """Which records of a partition are settled, and how far a checkpoint may go.
 
 Offsets have holes (transaction markers, aborted and compacted records), so nothing here counts
-offsets: records are kept in the order they were read.
+offsets: records, and stretches of rows, are kept in the order they were read.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from consumers.forwarder.stretch import Stretch, Tally
 from heapline.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class OffsetTracker:
         self.position = position
         self.assigned_at = assigned_at
         self.topic_id = topic_id
-        self._records: deque[Record] = deque()
+        self._records: deque[Record | Stretch] = deque()
         self._taken_to = position
+        self._tallies: list[Tally] = []
+        self._rows = 0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records) + self._rows
 
     def add(self, record: Record) -> None:
         """Take note of a record just read.
@@ -46,6 +49,18 @@ class OffsetTracker:
             raise ValueError(f"offset {record.offset} was read before; at {self.position}")
         self._records.append(record)
         self.position = record.offset + 1
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """Take note of rows just read.
+
+        Raises:
+            ValueError: some were read before.
+        """
+        if stretch.first_offset() < self.position:
+            raise ValueError(f"{stretch.first_offset()} was read before; at {self.position}")
+        self._records.append(stretch)
+        self._rows += len(stretch) - 1  # it counts one already
+        self.position = int(stretch.offsets[-1]) + 1
 
     def reached(self, offset: int) -> None:
         """Take note that everything before this offset was read (a partition EOF)."""
@@ -59,28 +74,58 @@ class OffsetTracker:
         """
         settled: list[Record] = []
         records = self._records
-        while records and records[0].outcome is not None and most_written > 0:
-            record = records.popleft()
-            settled.append(record)
-            if record.outcome in _WRITTEN_ELSEWHERE:
-                most_written -= 1
-        if settled:
+        while records and most_written > 0:
+            first = records[0]
+            if isinstance(first, Stretch):
+                taken = self._take_rows(first, most_written)
+                most_written -= sum(record.outcome in _WRITTEN_ELSEWHERE for record in taken)
+                settled += taken
+                if len(first):
+                    break
+            elif first.outcome is None:
+                break
+            else:
+                settled.append(first)
+                most_written -= first.outcome in _WRITTEN_ELSEWHERE
+            records.popleft()
+        if settled or self._tallies:
             self._taken_to = self.next_offset()
         return settled
 
+    def _take_rows(self, stretch: Stretch, most_written: int) -> list[Record]:
+        before = len(stretch)
+        records, tally = stretch.take_settled(most_written)
+        self._rows -= before - max(1, len(stretch))
+        if tally.rows:
+            self._tallies.append(tally)
+        return records
+
+    def take_tallies(self) -> list[Tally]:
+        """Give the outcomes of the rows that left with the records last taken."""
+        tallies, self._tallies = self._tallies, []
+        return tallies
+
     def blocker(self) -> Record | None:
         """Give the record that no checkpoint can pass, or None where none waits."""
-        waits = self._records and self._records[0].outcome is None
-        return self._records[0] if waits else None
+        first = self._records[0] if self._records else None
+        if isinstance(first, Stretch):
+            return first.blocker()
+        return first if first is not None and first.outcome is None else None
 
     @property
     def has_settled(self) -> bool:
         """Whether the next checkpoint has something to write down."""
-        return bool(self._records) and self._records[0].outcome is not None
+        first = self._records[0] if self._records else None
+        if isinstance(first, Stretch):
+            return first.waiting_row() != first.start
+        return first is not None and first.outcome is not None
 
     def next_offset(self) -> int:
         """Give the offset a checkpoint of everything taken so far commits."""
-        return self._records[0].offset if self._records else self.position
+        if not self._records:
+            return self.position
+        first = self._records[0]
+        return first.first_offset() if isinstance(first, Stretch) else first.offset
 
     def take_offset(self) -> int | None:
         """Give the offset to commit when nothing was taken; None where there is nothing new in it.
@@ -94,10 +139,11 @@ class OffsetTracker:
         self._taken_to = self.position
         return self.position
 
-    def drop(self) -> list[Record]:
-        """Give up the partition: mark and give every record still held."""
+    def drop(self) -> list[Record | Stretch]:
+        """Give up the partition: mark and give every record and stretch still held."""
         dropped = list(self._records)
-        for record in dropped:
-            record.dropped = True
+        for each in dropped:
+            each.drop()
         self._records.clear()
+        self._rows = 0
         return dropped

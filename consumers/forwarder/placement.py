@@ -11,7 +11,7 @@ from heapline.kafka.partition import partition_of
 from heapline.outcomes import Source
 
 if TYPE_CHECKING:
-    from consumers.forwarder.record import Record
+    from consumers.forwarder.record import Partition, Record
 
 
 class Placement:
@@ -28,13 +28,18 @@ class Placement:
 
     def look_at(self, record: Record) -> None:
         """Count a record if it is not where its workspace belongs (its workspace is set)."""
-        if not self.partition_count or record.source is not Source.EVENTS:
+        if record.source is Source.EVENTS:
+            self.look_at_rows(record.workspace, record.partition, 1)
+
+    def look_at_rows(self, workspace: str, partition: Partition, count: int) -> None:
+        """Count so many records of the events topic if they are not where they belong."""
+        if not self.partition_count:
             return
-        home = self._homes.get(record.workspace)
+        home = self._homes.get(workspace)
         if home is None:
-            home = partition_of(record.workspace.encode(), self.partition_count)
-            self._homes[record.workspace] = home
-        self._misplaced += home != record.partition.number
+            home = partition_of(workspace.encode(), self.partition_count)
+            self._homes[workspace] = home
+        self._misplaced += count * (home != partition.number)
 
     def take_count(self) -> int:
         """Give how many were misplaced since the last call."""

@@ -87,6 +87,10 @@ class Record:
         """Give the memory this record is reckoned to hold."""
         return RECORD_BYTES + len(self.value or b"") + len(self.body)
 
+    def drop(self) -> None:
+        """Take note that the partition was handed over."""
+        self.dropped = True
+
     def settle(
         self,
         outcome: Outcome,

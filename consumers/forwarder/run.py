@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Producer
 
+    from consumers.forwarder.intake import Intake
     from heapline.settings import ForwarderSettings, KafkaSettings, Settings
 
 _RETRY_SECONDS: Final = 1.0
@@ -102,6 +103,7 @@ def forward(
             sender=Sender(HeapClient(http, settings.heap, clock), threads, clock),
             writer=writer,
             dispatcher=dispatcher,
+            make_intake=lambda: _intake(dispatcher, decoder),
             unknown=UnknownSchemas(decoder, registry, patience),
             connections=connections,
             settings=settings.forwarder,
@@ -110,6 +112,13 @@ def forward(
             reporter=Reporter(dispatcher, settings, StatusTopic(settings, names)),
         )
         return loop.run(until_caught_up=until_caught_up)
+
+
+def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
+    # Polars takes a while to import, which the first events after a start need not wait for.
+    from consumers.forwarder.intake import Intake  # noqa: PLC0415
+
+    return Intake(dispatcher, decoder)
 
 
 def _counts_encoder(registry: Registry, names: topics.Names) -> Encoder:

@@ -12,7 +12,7 @@ from heapline.http import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.forwarder.lane import Request
+    from consumers.forwarder.request import Request
     from heapline.clock import Clock
     from heapline.heap.connection import Region
 

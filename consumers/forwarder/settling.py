@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from consumers.forwarder.deferral import deferred_again, not_before_ms, origin_of
 from consumers.forwarder.flood import FloodMeter
+from consumers.forwarder.stretch import ROW_BYTES
 from heapline.errors import MustStop, Undeliverable
 from heapline.kafka.codec import schema_id_of
 from heapline.kafka.headers import DeadLetter
@@ -15,7 +16,9 @@ from heapline.outcomes import DeadLetterReason, Outcome, Source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from consumers.forwarder.checkpoint import Checkpoint
     from consumers.forwarder.record import Now, Partition, Record
+    from consumers.forwarder.stretch import Slice, Stretch
     from consumers.forwarder.trial import Suspect
     from heapline.outcomes import DeferReason, SkipReason
     from heapline.settings import ForwarderSettings, LimitSettings
@@ -47,9 +50,32 @@ class Settling:
         read, self.read = self.read, Counter()
         return read
 
-    def let_go(self, records: Iterable[Record]) -> None:
-        """Count records that are in memory no longer: checkpointed or handed over."""
-        self.held_bytes -= sum(record.reckoned_bytes() for record in records)
+    def let_go(self, checkpoint: Checkpoint) -> None:
+        """Count records that are in memory no longer: checkpointed, or forgotten by a writer."""
+        self.held_bytes -= sum(record.reckoned_bytes() for record in checkpoint.records())
+        self.held_bytes -= ROW_BYTES * checkpoint.rows()
+
+    def dropped(self, held: Iterable[Record | Stretch]) -> None:
+        """Count what is in memory no longer because its partition was handed over."""
+        self.held_bytes -= sum(each.reckoned_bytes() for each in held)
+
+    def took_stretch(self, stretch: Stretch) -> None:
+        """Count rows just read, of which some are records."""
+        self.read[Source.EVENTS] += len(stretch)
+        self.held_bytes += stretch.reckoned_bytes()
+
+    def became_records(self, rows: Slice, records: Iterable[Record]) -> None:
+        """Count rows as the records they are from now on."""
+        held = rows.bytes_held
+        rows.slab.stretch.unsettled_bytes -= held
+        self.held_bytes += sum(r.reckoned_bytes() for r in records) - held - ROW_BYTES * rows.count
+
+    def delivered_rows(self, rows: Slice, now: Now) -> None:
+        """Heap took them."""
+        held = rows.bytes_held
+        rows.slab.stretch.unsettled_bytes -= held
+        self.held_bytes -= held
+        rows.settle(now.epoch_ms)
 
     def mapped(self, record: Record, identity: str, body: bytes) -> None:
         """Note what Heap will get; an empty body takes it back."""

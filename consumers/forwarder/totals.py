@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from heapline.outcomes import DeadLetterReason, DeferReason, Outcome, SkipReason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from consumers.forwarder.record import Record
+    from consumers.forwarder.checkpoint import Checkpoint
 
 
 @dataclass(slots=True)
@@ -28,17 +26,14 @@ class Totals:
     requests: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
-    def add(self, records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
-        """Count records whose outcome is checkpointed.
+    def add(self, checkpoint: Checkpoint) -> Counter[tuple[str, str, str]]:
+        """Count outcomes that are checkpointed.
 
         Returns:
-            The counts of these records by (source, outcome, reason).
+            These counts by (source, outcome, reason).
         """
-        counts = Counter(
-            (r.workspace, r.source, r.outcome, r.reason) for r in records if r.outcome is not None
-        )
         kinds: Counter[tuple[str, str, str]] = Counter()
-        for (workspace, source, outcome, reason), count in counts.items():
+        for (workspace, source, _, outcome, reason, _), count in checkpoint.counts().items():
             if outcome is not None:
                 self.outcomes[workspace, outcome, reason or ""] += count
                 kinds[source, outcome, reason or ""] += count

@@ -122,8 +122,8 @@ class CheckpointWriter:
         self._checkpoint = checkpoint
         self._phase = _Phase.WRITE
 
-    def forget(self, partitions: Collection[Partition]) -> list[Record]:
-        """Leave out partitions that were handed over; give their records.
+    def forget(self, partitions: Collection[Partition]) -> Checkpoint:
+        """Leave out partitions that were handed over; give their share.
 
         What an open transaction says of these records must not be committed without their offsets:
         unless those are in it already, it is aborted and the rest written anew.
@@ -133,7 +133,7 @@ class CheckpointWriter:
             self._checkpoint = self._checkpoint.without(partitions)
             if self._phase is _Phase.OFFSETS:
                 self._phase = _Phase.ABORT
-        return list(gone.records())
+        return gone
 
     def step(self, timeout_seconds: float = _SLICE_SECONDS) -> Checkpoint | None:
         """Go on; give the checkpoint once it is committed, None while it is not.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from consumers.forwarder.budget import Budget
-    from consumers.forwarder.record import Record
+    from consumers.forwarder.record import Partition, Record
+    from consumers.forwarder.stretch import Slab, Slice
     from consumers.forwarder.trial import Part, Trial
 
 
@@ -26,6 +27,8 @@ class Waiting:
     def __init__(self) -> None:
         self.ready: deque[Record] = deque()
         self.parts: deque[Part] = deque()
+        self.slabs: deque[Slab] = deque()
+        """Rows behind the records; those that leave any other way than to Heap become records."""
         self._blocked: dict[str, deque[Record]] = {}
         self._blocked_count = 0
         self._oldest = inf
@@ -37,10 +40,15 @@ class Waiting:
     @property
     def unblocked(self) -> int:
         """How many wait for the app's limit only, and not for their identity's."""
-        return len(self.ready) + sum(len(part.records) for part in self.parts)
+        return self.in_line + sum(len(part.records) for part in self.parts)
+
+    @property
+    def in_line(self) -> int:
+        """How many are ready, records and rows."""
+        return len(self.ready) + sum(map(len, self.slabs))
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self._blocked or self.parts)
+        return bool(self.ready or self.slabs or self._blocked or self.parts)
 
     def add(self, record: Record) -> None:
         """Put a record at the end of its line."""
@@ -51,6 +59,60 @@ class Waiting:
         else:
             blocked.append(record)
             self._blocked_count += 1
+
+    def add_slab(self, slab: Slab) -> None:
+        """Put rows at the end of the line."""
+        self.slabs.append(slab)
+
+    def take_rows(
+        self, most: int, most_bytes: int, allowance: int, budget: Budget, beside: int
+    ) -> list[Slice]:
+        """Take rows in order, as `take` does.
+
+        Rows among which an identity may be at its limit become records: `take` tells which it is.
+        So many records are taken for the same request `beside`.
+        """
+        chosen: list[Slice] = []
+        while self.slabs and most > 0 and allowance > 0:
+            slab = self.slabs[0]
+            count = slab.fitting(most, most_bytes)
+            if not count and (chosen or beside):
+                break
+            count = count or 1
+            hashes = [s.identities for s in chosen]
+            hashes.append(slab.identities[slab.start : slab.start + count])
+            if not budget.rows_fit(hashes, allowance, beside):
+                if not (chosen or beside):
+                    self.slabs.popleft()
+                    self.ready.extend(slab.take_records())
+                break
+            chosen.append(slab.take(count))
+            most -= count
+            most_bytes -= len(chosen[-1].body) + 1
+            if slab:
+                break
+            self.slabs.popleft()
+        return chosen
+
+    def slabs_to_records(self, which: Callable[[Slab], bool]) -> None:
+        """Let rows be records from now on, in their order."""
+        kept: deque[Slab] = deque()
+        for slab in self.slabs:
+            if which(slab):
+                for record in slab.take_records():
+                    self.add(record)
+            else:
+                kept.append(slab)
+        self.slabs = kept
+
+    def leave(self, leaves: Callable[[Partition], bool]) -> None:
+        """Forget what waits of some partitions."""
+        rows = [slab for slab in self.slabs if not leaves(slab.stretch.partition)]
+        self.slabs.clear()
+        for record in self.take_all():
+            if not leaves(record.partition):
+                self.add(record)
+        self.slabs.extend(rows)
 
     def put_back(self, records: Iterable[Record]) -> None:
         """Put records, in their order, before all others."""
@@ -114,20 +176,25 @@ class Waiting:
         """Take a single record, to probe with."""
         self.dissolve()
         self._release_blocked()
+        if not self.ready and self.slabs:
+            self.ready.extend(self.slabs.popleft().take_records())
         return self.take(1, 0, allowance, budget)
 
     def take_all(self) -> list[Record]:
         """Take every record, whatever it waits for."""
         self.dissolve()
         self._release_blocked()
+        self.slabs_to_records(lambda _: True)
         taken = list(self.ready)
         self.ready.clear()
         return taken
 
     def drop(self) -> None:
         """Forget records whose partition was handed over."""
-        kept = [record for record in self.take_all() if not record.dropped]
-        self.ready.extend(kept)
+        rows = [slab for slab in self.slabs if not slab.stretch.dropped]
+        self.slabs.clear()
+        self.ready.extend(record for record in self.take_all() if not record.dropped)
+        self.slabs.extend(rows)
 
     def dissolve(self) -> None:
         """Give up every examination: its records wait like all others."""
@@ -183,6 +250,8 @@ class Waiting:
 
     def take_old(self, before: float) -> list[tuple[Record, DeferReason]]:
         """Take records of the events topic read before a time; those over a limit first."""
+        if self.slabs and self.slabs[0].stretch.read_at < before:
+            self.slabs_to_records(lambda slab: slab.stretch.read_at < before)
         if self._oldest >= before:
             return []
         if any(_is_old(record, before) for part in self.parts for record in part.records):
@@ -233,6 +302,13 @@ class Waiting:
         over = len(self) - most
         if over <= 0:
             return
+        leaving, rows = set[int](), 0
+        for slab in reversed(self.slabs):
+            if rows >= over:
+                break
+            leaving.add(id(slab))
+            rows += len(slab)
+        self.slabs_to_records(lambda slab: id(slab) in leaving)
         for identity, blocked in list(self._blocked.items()):
             while over > 0 and blocked and blocked[-1].source is Source.EVENTS:
                 self._blocked_count -= 1

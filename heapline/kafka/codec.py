@@ -96,6 +96,14 @@ class Decoder:
         """Give the ids read before."""
         return tuple(self._writers)
 
+    def writer(self, schema_id: int) -> Any:  # noqa: ANN401 -- fastavro's own type for a schema
+        """Give the parsed schema of an id read before.
+
+        Raises:
+            KeyError: it was not.
+        """
+        return self._writers[schema_id]
+
     def learn(self, schema_id: int) -> None:
         """Ask for a schema so that `decode` needs no network.
 

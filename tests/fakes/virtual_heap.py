@@ -18,7 +18,7 @@ from heapline.http import Failure
 if TYPE_CHECKING:
     import random
 
-    from consumers.forwarder.lane import Request
+    from consumers.forwarder.request import Request
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from tests.fakes.virtual_log import DEFERRED, EVENTS, VirtualLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from consumers.forwarder.lane import Consequence, Request
+    from consumers.forwarder.request import Consequence, Request
     from heapline.heap.track import TrackAnswer
     from tests.fakes.virtual_heap import Strike
 
@@ -274,7 +274,7 @@ class VirtualWorld:
             entries = self.log.read(partition, tracker.position, 1)
             if not entries:
                 dispatcher.reached_end(partition, self.log.ends[partition])
-            blocking = next((r for r in tracker._records if r.outcome is None), None)
+            blocking = tracker.blocker()
             if blocking is not None and partition.topic == EVENTS:
                 self.pinned_seconds = max(self.pinned_seconds, now.monotonic - blocking.read_at)
 
@@ -337,7 +337,7 @@ class VirtualWorld:
         checkpoint = collect(self.dispatcher.trackers, 20_000)
         if checkpoint is not None:
             self.log.write_down(checkpoint)
-            self.dispatcher.settling.let_go(checkpoint.records())
+            self.dispatcher.settling.let_go(checkpoint)
 
     # --- what must hold whatever happens --------------------------------------------------------
 

@@ -15,7 +15,7 @@ from heapline.outcomes import Source
 from heapline.settings import ForwarderSettings, LimitSettings
 
 if TYPE_CHECKING:
-    from consumers.forwarder.lane import Consequence, Request
+    from consumers.forwarder.request import Consequence, Request
     from heapline.http import Failure
 
 KEY = LaneKey(Region.US, "11")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consumers.forwarder import observation
-from consumers.forwarder.record import Partition
+from consumers.forwarder.record import Partition, Record
 from consumers.forwarder.reporting import Reporter
 from consumers.forwarder.status import SILENT_AFTER_SECONDS, ForwarderStatus
 from heapline.heap.connection import Send
@@ -109,7 +109,7 @@ def test_the_limit_is_named_as_what_blocks() -> None:
 
 def _why_first_waiting(world: VirtualWorld) -> str:
     tracker = world.dispatcher.trackers[Partition("events", 0)]
-    waiting = [r for r in tracker._records if r.outcome is None]
+    waiting = [r for r in tracker._records if isinstance(r, Record) and r.outcome is None]
     in_flight = {
         record
         for lane in world.dispatcher.lanes.values()

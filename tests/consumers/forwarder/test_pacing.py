@@ -27,8 +27,8 @@ from tests.fakes.virtual_world import VirtualWorld, connection, heap_limits, lim
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from consumers.forwarder.lane import Request
     from consumers.forwarder.record import Record
+    from consumers.forwarder.request import Request
     from devstack.heap_simulator.sliding_window import Subject
     from heapline.settings import LimitSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from consumers.forwarder.lane import Request
+from consumers.forwarder.request import Request
 from consumers.forwarder.sender import Sender
 from heapline.clock import SystemClock
 from heapline.heap.track import TrackAnswer

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from consumers.forwarder.checkpoint import Checkpoint, Settled
 from consumers.forwarder.totals import Totals, advice
 from heapline.outcomes import DeadLetterReason, DeferReason, Outcome, SkipReason, Source
-from tests.consumers.forwarder.samples import at, record
+from tests.consumers.forwarder.samples import EVENTS_0, at, record
 
 
 def test_outcomes_are_counted_by_workspace_and_reason() -> None:
-    """And given by source for the metrics; records that wait do not count."""
+    """And given by source for the metrics."""
     skipped = [record(workspace="a") for _ in range(2)]
     for each in skipped:
         each.settle(Outcome.SKIPPED, at(0), SkipReason.SEND_OFF)
     delivered = record(workspace="b", source=Source.DEFERRED)
     delivered.settle(Outcome.DELIVERED, at(0))
     totals = Totals()
-    kinds = totals.add([*skipped, delivered, record(workspace="a")])
+    held = [*skipped, delivered]
+    kinds = totals.add(Checkpoint({EVENTS_0: Settled(held, 3, "")}))
     assert kinds == {("events", "skipped", "send_off"): 2, ("deferred", "delivered", ""): 1}
     assert totals.outcomes["a", Outcome.SKIPPED, "send_off"] == 2
     assert totals.outcomes["b", Outcome.DELIVERED, ""] == 1

@@ -197,7 +197,7 @@ def test_partitions_handed_over_leave_with_all_they_wrote() -> None:
     tried.writer.begin(checkpoint())
     assert tried.writer.step() is None
     gone = tried.writer.forget([EVENTS_0])
-    assert [each.offset for each in gone] == [0, 1, 2]
+    assert [each.offset for each in gone.records()] == [0, 1, 2]
     tried.carry()
     assert tried.brokers.offsets == {EVENTS_1: OFFSETS[EVENTS_1]}
     assert tried.topics_written() == {

@@ -18,8 +18,8 @@ from tests.consumers.forwarder.samples import TriedLane, record, records
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from consumers.forwarder.lane import Request
     from consumers.forwarder.record import Record
+    from consumers.forwarder.request import Request
 
 
 class Bench:

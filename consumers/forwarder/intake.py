@@ -1,0 +1,247 @@
+"""The fast way in: many records of the events topic decided on without an object each.
+
+What it decides is what `Gate` and `Mapper` decide, and a property test holds it to that, byte for
+byte. Here are only the cases that nearly all events are; whatever else there is in a batch - other
+schemas, odd names and ids, headers, properties that are not plain, workspaces with a block list or
+on hold - becomes a `Record` and takes the exact path, that record alone.
+"""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from consumers.forwarder import avro_block
+from consumers.forwarder.judging import judge
+from consumers.forwarder.plain_properties import PlainProperties
+from consumers.forwarder.record import Record
+from consumers.forwarder.row_budget import hashes_of
+from consumers.forwarder.stretch import IS_RECORD, SETTLED, WAITING, Slab, Stretch
+from heapline.errors import MustStop
+from heapline.kafka.codec import FRAMING_BYTES, schema_id_of
+from heapline.outcomes import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from consumers.forwarder.columns import Columns
+    from consumers.forwarder.dispatcher import Dispatcher
+    from consumers.forwarder.record import Now, Partition
+    from consumers.forwarder.stretch import Fate, Slice
+    from heapline.kafka.codec import Decoder
+
+    Integers = NDArray[np.int64]
+
+_ID: Final = r"^[!#-\[\]-~]+$"
+"""Visible ASCII which JSON writes as it is; no spaces, so nothing to strip."""
+_FIRST_MS: Final = 0
+_LAST_MS: Final = 4_102_444_800_000
+"""The year 2100; events of other times are rare, and mapped one by one."""
+_TIME: Final = "%Y-%m-%dT%H:%M:%S%.3f+00:00"
+_EXACT: Final = -1
+
+
+class Intake:
+    """Takes columns for a dispatcher.
+
+    Args:
+        dispatcher: whose desks decide, and whose lanes the rows wait in.
+        decoder: as the dispatcher's.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, decoder: Decoder) -> None:
+        self._dispatcher = dispatcher
+        self._decoder = decoder
+        self._properties = PlainProperties()
+
+    def take(self, columns: Columns, now: Now) -> list[Record]:
+        """Decide on what can be decided here; give the records that need the exact path.
+
+        Note is taken of all. Each record given must be accepted, or held back, by the caller.
+        """
+        dispatcher = self._dispatcher
+        verdict = judge(self._decoded(columns), dispatcher.desk)
+        mapped = _mapped(verdict.eligible, self._properties)
+        codes = np.full(len(columns), _EXACT)
+        codes[verdict.rows] = verdict.codes
+        codes[np.setdiff1d(verdict.eligible["row"].to_numpy(), mapped["row"].to_numpy())] = _EXACT
+        exact: list[Record] = []
+        for place, partition in enumerate(columns.partitions):
+            rows = np.flatnonzero(columns.places == place)
+            if not len(rows):
+                continue
+            stretch = _stretch(columns, partition, rows, verdict.fates, codes[rows], now)
+            self._count_places(stretch)
+            exact += stretch.records.values()
+            dispatcher.trackers[partition].add_stretch(stretch)
+            for slab in _slabs(columns, stretch, rows, mapped.filter(place=place), self._records):
+                self._send_off(slab)
+            dispatcher.settling.took_stretch(stretch)
+        return exact
+
+    def _send_off(self, slab: Slab) -> None:
+        slab.stretch.unsettled_bytes += slab.bytes_between(0, len(slab))
+        key = self._dispatcher.desk(slab.workspace).lane
+        if key is None:
+            raise MustStop(f"rows of {slab.workspace} were let through without a connection")
+        lane = self._dispatcher.lane_for(key, slab.workspace, slab.stretch.partition)
+        lane.waiting.add_slab(slab)
+
+    def _count_places(self, stretch: Stretch) -> None:
+        codes, counts = np.unique(stretch.codes[stretch.codes >= 0], return_counts=True)
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            workspace = stretch.fates[code].workspace
+            self._dispatcher.placement.look_at_rows(workspace, stretch.partition, count)
+
+    def _decoded(self, columns: Columns) -> pl.DataFrame:
+        """Decode the usual rows; columns `row`, `key` and `place` say which they are."""
+        framing = self._framing(columns.values)
+        usual = [
+            framing is not None
+            and value is not None
+            and value.startswith(framing)
+            and key is not None
+            and not headers
+            for value, key, headers in zip(
+                columns.values, columns.keys, columns.headers, strict=True
+            )
+        ]
+        values = [value for value in compress(columns.values, usual) if value is not None]
+        frame, found = avro_block.read(values, framing or b"")
+        rows = np.flatnonzero(usual)[found]
+        keys = [columns.keys[row] for row in rows.tolist()]
+        return frame.with_columns(
+            row=pl.Series(rows, dtype=pl.Int64),
+            key=pl.Series(keys, dtype=pl.Binary),
+            place=pl.Series(columns.places[rows], dtype=pl.Int64),
+        )
+
+    def _framing(self, values: Sequence[bytes | None]) -> bytes | None:
+        """Give the first framing whose schema is known and can be read in blocks."""
+        for framing in dict.fromkeys(value[:FRAMING_BYTES] for value in values if value):
+            if len(framing) == FRAMING_BYTES and not framing[0]:
+                schema_id = schema_id_of(framing)
+                known = self._decoder.knows(schema_id)
+                if known and avro_block.readable(self._decoder.writer(schema_id)):
+                    return framing
+        return None
+
+    def _records(self, rows: Slice) -> list[Record]:
+        """Make records of rows that cannot stay rows."""
+        records = [self._record(rows, place) for place in range(rows.start, rows.stop)]
+        self._dispatcher.settling.became_records(rows, records)
+        return records
+
+    def _record(self, rows: Slice, place: int) -> Record:
+        slab, stretch = rows.slab, rows.slab.stretch
+        event = self._decoder.decode(slab.values[place])
+        return Record(
+            stretch.partition,
+            int(stretch.offsets[slab.rows[place]]),
+            slab.workspace.encode(),
+            slab.values[place],
+            [],
+            Source.EVENTS,
+            stretch.read_at,
+            workspace=slab.workspace,
+            event_id=event["event_id"],
+            name=event["name"],
+            identity=event["user_id"],
+            body=rows.body_of(place),
+        )
+
+
+def _mapped(eligible: pl.DataFrame, properties: PlainProperties) -> pl.DataFrame:
+    """Map eligible rows: columns `row`, `place`, `workspace`, `identity` and `body`.
+
+    Rows are left out that only the exact mapping can map.
+    """
+    frame = eligible.filter(
+        pl.col("event_id").str.contains(_ID)
+        & pl.col("timestamp").is_between(_FIRST_MS, _LAST_MS)
+        & (pl.col("scrubbers").list.len() == 0)
+    )
+    frame = frame.with_columns(properties.plain(frame["properties"]).alias("properties"))
+    time = pl.from_epoch("timestamp", time_unit="ms").dt.strftime(_TIME)
+    body = pl.concat_str(
+        pl.lit('{"identity":"'),
+        "user_id",
+        pl.lit('","event":"'),
+        "name",
+        pl.lit('","timestamp":"'),
+        time,
+        pl.lit('","idempotency_key":"'),
+        "event_id",
+        pl.lit('","properties":'),
+        "properties",
+        pl.lit("}"),
+    )
+    frame = frame.filter(pl.col("properties").is_not_null())
+    return frame.select("row", "place", "workspace", identity="user_id", body=body)
+
+
+def _stretch(
+    columns: Columns,
+    partition: Partition,
+    rows: Integers,
+    fates: list[Fate],
+    codes: Integers,
+    now: Now,
+) -> Stretch:
+    """Make the stretch of one partition; rows without a fate are records, skipped ones settled."""
+    skips = np.array([fate.reason is not None for fate in fates] + [False])
+    states = np.where(codes == _EXACT, IS_RECORD, np.where(skips[codes], SETTLED, WAITING))
+    records = {
+        place: columns.record(rows[place]) for place in np.flatnonzero(codes == _EXACT).tolist()
+    }
+    return Stretch(
+        partition,
+        columns.offsets[rows],
+        columns.read_at,
+        fates,
+        codes,
+        states.astype(np.uint8),
+        np.full(len(rows), now.epoch_ms // 60_000),
+        records,
+    )
+
+
+def _slabs(
+    columns: Columns,
+    stretch: Stretch,
+    rows: Integers,
+    mapped: pl.DataFrame,
+    make_records: Callable[[Slice], list[Record]],
+) -> Iterator[Slab]:
+    """Give the mapped rows of one stretch, by workspace."""
+    if not mapped.height:
+        return
+    mapped = mapped.sort("workspace", maintain_order=True)
+    sizes = mapped["workspace"].rle()
+    lengths = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
+    ends = np.cumsum(lengths + 1) - 1
+    bodies = mapped["body"].str.join(",").item().encode()
+    hashes = hashes_of(mapped["identity"])
+    taken = mapped["row"].to_numpy()
+    places = np.searchsorted(rows, taken)
+    values = [columns.values[row] or b"" for row in taken.tolist()]
+    start = 0
+    for size, workspace in zip(*sizes.struct.unnest(), strict=True):
+        stop = start + size
+        begin = int(ends[start] - lengths[start])
+        yield Slab(
+            stretch,
+            workspace,
+            places[start:stop],
+            values[start:stop],
+            bodies[begin : int(ends[stop - 1])],
+            ends[start:stop] - begin,
+            hashes[start:stop].copy(),
+            make_records,
+        )
+        start = stop

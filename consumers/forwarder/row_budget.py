@@ -1,0 +1,93 @@
+"""What the identities of rows have used, by hash, counted only where it can matter.
+
+A row's identity is known as a 64-bit hash. Most lanes never come near the limit of one identity:
+while the whole lane uses less than that, no identity can have used more, and nothing is counted.
+Else the hashes held are counted, and from then on kept up to date. Two identities with one hash
+would share a limit: that keeps Heap's limits all the more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    Hashes = NDArray[np.uint64]
+
+
+def hashes_of(identities: pl.Series) -> Hashes:
+    """Hash identities; equal texts have equal hashes in this process."""
+    return identities.hash(seed=0).to_numpy()
+
+
+def _hashes(identities: Iterable[str]) -> list[int]:
+    # Who holds rows has imported it; whoever has none starts faster without it.
+    import polars as pl  # noqa: PLC0415
+
+    hashes: list[int] = hashes_of(pl.Series(list(identities))).tolist()
+    return hashes
+
+
+class RowBudget:
+    """Events of rows in the window."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Hashes] = {}
+        self._counts: Counter[int] | None = None
+
+    def hold(self, rows: Sequence[Hashes]) -> None:
+        """Take the budget of rows."""
+        for hashes in rows:
+            self._held[id(hashes)] = hashes
+            if self._counts is not None:
+                self._counts.update(_counted([hashes]))
+
+    def release(self, rows: Sequence[Hashes]) -> None:
+        """Let the budget of rows held before go."""
+        for hashes in rows:
+            del self._held[id(hashes)]
+            if self._counts is not None:
+                self._counts.subtract(_counted([hashes]))
+        if not self._held:
+            self._counts = None
+
+    def used(self, identity: str) -> int:
+        """Give how many events of an identity are held."""
+        if not self._held:
+            return 0
+        return self._counted()[_hashes([identity])[0]]
+
+    def fit(self, rows: Iterable[Hashes], allowance: int, besides: Mapping[str, int]) -> bool:
+        """Whether no identity gets over an allowance by these rows.
+
+        Args:
+            rows: to be held.
+            allowance: for any one of them.
+            besides: events held otherwise, by identity.
+        """
+        more = Counter[int]()
+        if besides:
+            more.update(dict(zip(_hashes(besides), besides.values(), strict=True)))
+        held = self._counted()
+        wanted = _counted(rows).items()
+        return all(held[each] + more[each] + events <= allowance for each, events in wanted)
+
+    def _counted(self) -> Counter[int]:
+        if self._counts is None:
+            self._counts = Counter(_counted(self._held.values()))
+        return self._counts
+
+
+def _counted(rows: Iterable[Hashes]) -> dict[int, int]:
+    every = list(rows)
+    if not every:
+        return {}
+    found, counts = np.unique(np.concatenate(every), return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))

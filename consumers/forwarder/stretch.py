@@ -1,0 +1,283 @@
+"""Many records without an object for each: a stretch of a partition, and slabs of it in lanes.
+
+A *stretch* is what one read gave of one partition: columns of offsets and outcomes, which the
+offset tracker holds in the place of records. A *slab* is the rows of a stretch that belong to one
+workspace and were mapped together: it waits in a lane, and requests take slices off it.
+
+That is for the way nearly all events go: read, mapped, sent, taken by Heap. On any other way a row
+becomes a `Record` (see `Slab.take_records`), and everything written for records applies to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from consumers.forwarder.record import Record
+from heapline.outcomes import Outcome, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from consumers.forwarder.record import Partition
+    from heapline.outcomes import DeadLetterReason, DeferReason, SkipReason
+
+    Integers = NDArray[np.int64]
+
+ROW_BYTES: Final = 200
+"""Memory reckoned for a row besides its value and body: its place in columns, the bytes object."""
+WAITING: Final = 0
+SETTLED: Final = 1
+IS_RECORD: Final = 2
+"""The row became a record, which knows its own outcome."""
+IN_A_SLAB: Final = "(in a batch)"
+"""Stands for the identity of a row: only its hash is known."""
+_WRITTEN_ELSEWHERE: Final = (Outcome.DEFERRED, Outcome.DEAD_LETTERED)
+
+
+class Kind(NamedTuple):
+    """What is counted of a settled record, in the order `checkpoint` counts it."""
+
+    workspace: str
+    source: Source
+    name: str
+    outcome: Outcome | None
+    reason: SkipReason | DeadLetterReason | DeferReason | None
+    minute_ms: int
+
+
+class Fate(NamedTuple):
+    """What becomes of the rows of one event name of one workspace; no reason means delivered."""
+
+    workspace: str
+    name: str
+    reason: SkipReason | None
+
+
+@dataclass(slots=True, eq=False)
+class Stretch:
+    """Rows of one partition in the order of their offsets.
+
+    Attributes:
+        partition, offsets, read_at: as of records; `offsets` ascends.
+        fates: by code; each row's code is in `codes`.
+        states: `WAITING`, `SETTLED` or `IS_RECORD`, by row.
+        minutes: of the outcome, since 1970, of settled rows.
+        records: the rows that are records.
+        unsettled_bytes: values and bodies of rows that wait.
+        start: rows before it have left with a checkpoint.
+        dropped: the partition was handed over; nothing settles these rows here any more.
+    """
+
+    partition: Partition
+    offsets: Integers
+    read_at: float
+    fates: list[Fate]
+    codes: Integers
+    states: NDArray[np.uint8]
+    minutes: Integers
+    records: dict[int, Record] = field(default_factory=dict)
+    unsettled_bytes: int = 0
+    start: int = 0
+    dropped: bool = False
+
+    def __len__(self) -> int:
+        return len(self.offsets) - self.start
+
+    def settle(self, rows: Integers | slice, epoch_ms: int) -> None:
+        """Write down that rows have the outcome their fate names."""
+        self.states[rows] = SETTLED
+        self.minutes[rows] = epoch_ms // 60_000
+
+    def first_offset(self) -> int:
+        """Give the offset of the first row that has not left."""
+        return int(self.offsets[self.start])
+
+    def waiting_row(self) -> int | None:
+        """Give the first row that has no outcome, or None."""
+        for row in np.flatnonzero(self.states[self.start :] != SETTLED) + self.start:
+            record = self.records.get(int(row))
+            if record is None or record.outcome is None:
+                return int(row)
+        return None
+
+    def take_settled(self, most_written: int) -> tuple[list[Record], Tally]:
+        """Remove and give the settled rows before the first waiting one.
+
+        Args:
+            most_written: stop after so many records that a checkpoint writes to another topic.
+        """
+        begin, stop = self.start, len(self.offsets)
+        records: list[Record] = []
+        for row in (np.flatnonzero(self.states[begin:] != SETTLED) + begin).tolist():
+            record = self.records.get(row)
+            if record is None or record.outcome is None or most_written <= 0:
+                stop = row
+                break
+            records.append(self.records.pop(row))
+            most_written -= record.outcome in _WRITTEN_ELSEWHERE
+        self.start = stop
+        return records, self._tally(begin, stop)
+
+    def _tally(self, begin: int, stop: int) -> Tally:
+        settled = self.states[begin:stop] == SETTLED
+        codes = self.codes[begin:stop][settled]
+        tally = Tally(len(codes))
+        if not len(codes):
+            return tally
+        minutes = self.minutes[begin:stop][settled]
+        found, counts = np.unique(minutes * len(self.fates) + codes, return_counts=True)
+        for both, count in zip(found.tolist(), counts.tolist(), strict=True):
+            minute, code = divmod(both, len(self.fates))
+            workspace, name, reason = self.fates[code]
+            outcome = Outcome.DELIVERED if reason is None else Outcome.SKIPPED
+            kind = Kind(workspace, Source.EVENTS, name, outcome, reason, minute * 60_000)
+            tally.counts[kind] += count
+        return tally
+
+    def blocker(self) -> Record | None:
+        """Give the first record without an outcome, or None; a row is described as one."""
+        row = self.waiting_row()
+        if row is None:
+            return None
+        known = self.records.get(row)
+        if known is not None:
+            return known
+        workspace, name, _ = self.fates[int(self.codes[row])]
+        offset, key = int(self.offsets[row]), workspace.encode()
+        return Record(
+            self.partition,
+            offset,
+            key,
+            None,
+            [],
+            Source.EVENTS,
+            self.read_at,
+            workspace=workspace,
+            name=name,
+            identity=IN_A_SLAB,
+        )
+
+    def drop(self) -> None:
+        """Take note that the partition was handed over."""
+        self.dropped = True
+        for record in self.records.values():
+            record.drop()
+
+    def reckoned_bytes(self) -> int:
+        """Give the memory reckoned for rows and records that have not left."""
+        rows = len(self) - len(self.records)
+        records = sum(r.reckoned_bytes() for r in self.records.values())
+        return rows * ROW_BYTES + self.unsettled_bytes + records
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many rows a checkpoint takes, and their outcomes."""
+
+    rows: int = 0
+    counts: Counter[Kind] = field(default_factory=Counter)
+
+
+@dataclass(slots=True, eq=False)
+class Slab:
+    """Rows of one workspace, mapped and waiting in a lane.
+
+    Attributes:
+        stretch, rows: which rows; the arrays below go along with `rows`.
+        values: as read.
+        body: what Heap gets for all of them, in order, with commas in between.
+        ends: where each row's share of `body` ends.
+        identities: a 64-bit hash of each row's identity.
+        start: rows before it were taken already.
+        make_records: makes records of values and bodies.
+    """
+
+    stretch: Stretch
+    workspace: str
+    rows: Integers
+    values: list[bytes]
+    body: bytes
+    ends: Integers
+    identities: NDArray[np.uint64]
+    make_records: Callable[[Slice], list[Record]]
+    start: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values) - self.start
+
+    def fitting(self, most: int, most_bytes: int) -> int:
+        """Give how many of the next rows fit into a count and a size, commas included."""
+        begin = self._begin(self.start)
+        rows = int(np.searchsorted(self.ends, begin + most_bytes - 1, side="right")) - self.start
+        return max(0, min(most, rows, len(self)))
+
+    def take(self, count: int) -> Slice:
+        """Take the next rows."""
+        taken = Slice(self, self.start, self.start + count)
+        self.start += count
+        return taken
+
+    def take_records(self) -> list[Record]:
+        """Take all rows that are left, each as a record from now on."""
+        taken = self.take(len(self))
+        return taken.records()
+
+    def _begin(self, row: int) -> int:
+        return int(self.ends[row - 1]) + 1 if row else 0
+
+    def bytes_between(self, start: int, stop: int) -> int:
+        """Count the bytes of values and bodies of some rows."""
+        bodies = int(self.ends[stop - 1]) - self._begin(start) - (stop - start - 1)
+        return bodies + sum(map(len, self.values[start:stop]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """Rows of a slab that were taken together, from `start` up to before `stop`."""
+
+    slab: Slab
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return self.stop - self.start
+
+    @property
+    def body(self) -> memoryview:
+        """What Heap gets for them, with commas in between."""
+        begin = self.slab._begin(self.start)  # noqa: SLF001 -- its own slab's
+        return memoryview(self.slab.body)[begin : int(self.slab.ends[self.stop - 1])]
+
+    @property
+    def bytes_held(self) -> int:
+        """The bytes of their values and bodies."""
+        return self.slab.bytes_between(self.start, self.stop)
+
+    @property
+    def identities(self) -> NDArray[np.uint64]:
+        """Hashes of their identities."""
+        return self.slab.identities[self.start : self.stop]
+
+    def settle(self, epoch_ms: int) -> None:
+        """Write down that Heap took them."""
+        self.slab.stretch.settle(self.slab.rows[self.start : self.stop], epoch_ms)
+
+    def body_of(self, row: int) -> bytes:
+        """Give what Heap gets for one row of the slab."""
+        return self.slab.body[self.slab._begin(row) : int(self.slab.ends[row])]  # noqa: SLF001
+
+    def records(self) -> list[Record]:
+        """Make a record of each row; the rows are these records from now on."""
+        stretch, rows = self.slab.stretch, self.slab.rows[self.start : self.stop]
+        records = self.slab.make_records(self)
+        stretch.states[rows] = IS_RECORD
+        stretch.records.update(zip(rows.tolist(), records, strict=True))
+        return records
