@@ -25,6 +25,11 @@ _BRIEF: Final = {
 }
 
 
+_NO_BROKER: Final = "no Kafka answers"
+"""What a forwarder says that is started while no broker is there; whoever started it tries again,
+as a supervisor would."""
+
+
 class Members:
     """Forwarder processes by name; all are killed in the end."""
 
@@ -50,7 +55,10 @@ class Members:
 
     def leave(self, name: str) -> None:
         """Ask one to end, and see that it ends well, or had not begun to listen yet."""
-        process = self.running.pop(name)
+        self.check()
+        process = self.running.pop(name, None)
+        if process is None:
+            return
         process.terminate()
         process.communicate(timeout=60)
         self._stacks.pop(name).close()
@@ -64,11 +72,14 @@ class Members:
         self._stacks.pop(name).close()
 
     def check(self) -> None:
-        """See that nobody has ended by itself."""
-        for name, process in self.running.items():
-            if process.poll() is not None:
-                self._stacks[name].close()
-                raise AssertionError(f"{name} ended by itself: {self._last()}")
+        """See that nobody has ended by itself; who found no broker at its start is replaced."""
+        for name, process in list(self.running.items()):
+            if process.poll() is None:
+                continue
+            del self.running[name]
+            self._stacks.pop(name).close()
+            assert _NO_BROKER in self._last(), f"{name} ended by itself: {self._last()}"
+            self.join()
 
     def close(self) -> None:
         """Kill whoever still runs."""
