@@ -98,7 +98,7 @@ class Materializer:
         self._folder.create()
         try:
             if rebuild_because is None:
-                self._store = Store(self._folder, self._clock.epoch_ms())
+                self._opened()
             self._keep_following(rebuild_because, until_caught_up=until_caught_up)
         finally:
             if self._store is not None:
@@ -117,7 +117,8 @@ class Materializer:
                     raise
                 _log.warning("beginning anew", reason=str(error))
                 self._index_fits = not isinstance(error, StoreOutOfStep)
-                because = None
+                if self._store is not None:
+                    because = None
             else:
                 return
 
@@ -130,12 +131,12 @@ class Materializer:
             if not self._build_anew(there, start.why):
                 return
             start = self._decide(there)
-        if self._store is None or isinstance(start, BuildAnew):
-            raise MustStop(f"{self._folder.store} was built anew in vain: {start}")
+        if isinstance(start, BuildAnew):
+            raise MustStop(f"{self._folder.store} was built anew in vain: {start.why}")
         for (topic, partition), lost in start.lost.items():
             _log.warning("counts lost to retention", partition=f"{topic}[{partition}]", lost=lost)
             metrics.LOST_TO_RETENTION.labels(topic).inc(lost)
-        self._serve(self._store, there, start, until_caught_up=until_caught_up)
+        self._serve(self._opened(), there, start, until_caught_up=until_caught_up)
 
     def _serve(self, store: Store, there: There, start: GoOn, *, until_caught_up: bool) -> None:
         """Follow with an open store until asked to end."""
@@ -149,12 +150,15 @@ class Materializer:
             loop = self._loop(node, AnalystCopies(replicas, store), self._readiness)
             loop.run(start.positions, self._ends(there), until_caught_up=until_caught_up)
 
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = Store(self._folder, self._clock.epoch_ms())
+        return self._store
+
     def _decide(self, there: There) -> GoOn | BuildAnew:
-        assert self._store is not None  # noqa: S101 -- opened by `run`, or built
-        origin = self._store.origin()
-        kept = Kept(
-            origin.cluster_id, origin.topic_ids, self._store.positions(), origin.applied_at_ms
-        )
+        store = self._opened()
+        origin = store.origin()
+        kept = Kept(origin.cluster_id, origin.topic_ids, store.positions(), origin.applied_at_ms)
         something = any(log.end > log.start for log in self._logs(there).values())
         if kept.applied_at_ms is None and something:
             return BuildAnew("nothing is kept yet")
@@ -165,12 +169,30 @@ class Materializer:
         _log.warning("building the store from the topics", why=why)
         self._readiness.hold(f"the store is built anew: {why}")
         self._totals.rebuilt = why
-        if self._store is not None:
-            self._store.close()
-            if self._store.version == 0:
-                # An empty store has no past: what the topic still tells of it is the history.
-                self._folder.store.unlink()
-        self._store = building = rebuild.begin(self._folder, self._clock.epoch_ms())
+        self._close_for_building()
+        building = rebuild.begin(self._folder, self._clock.epoch_ms())
+        try:
+            if self._fill(building, there):
+                done = rebuild.finish(building, self._clock.epoch_ms())
+                self._store = building
+                _log.info("the store is built", **asdict(done))
+        finally:
+            if self._store is None:
+                # What was there before stands as it was.
+                building.close()
+        return self._store is not None
+
+    def _close_for_building(self) -> None:
+        if self._store is None:
+            return
+        self._store.close()
+        if self._store.version == 0:
+            # An empty store has no past: what the topic still tells of it is the history.
+            self._folder.store.unlink()
+        self._store = None
+
+    def _fill(self, building: Store, there: There) -> bool:
+        """Read everything into a store that nobody reads yet; False where asked to end."""
         building.remember_origin(there.cluster_id, dict(there.topic_ids))
         reached = Readiness()
         scratch = self._folder.path / "index.building"
@@ -181,11 +203,7 @@ class Materializer:
             loop = self._loop(node, NoCopies(), reached)
             loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         shutil.rmtree(scratch, ignore_errors=True)
-        if not reached.reached:
-            return False
-        done = rebuild.finish(building, self._clock.epoch_ms())
-        _log.info("the store is built", **asdict(done))
-        return True
+        return reached.reached
 
     def _loop(self, node: Node, copies: Copies, readiness: Readiness) -> MaterializerLoop:
         return MaterializerLoop(

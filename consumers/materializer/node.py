@@ -119,10 +119,16 @@ def open_index(folder: Path, store: Store, *, anew: bool = False) -> tuple[Index
     """
     if not anew:
         index = IndexWriter.open(folder)
-        if index.version == store.version:
+        if index.version == store.version and _knows_as_many(index, store):
             return index, False
         index.close()
     return build_index(folder, store), True
+
+
+def _knows_as_many(index: IndexWriter, store: Store) -> bool:
+    """Codes must be the same in both; this notices an index of another store."""
+    known = len(index.workspace_codes), len(index.segment_codes), index.user_count
+    return known == (store.codes.workspaces, store.codes.segments, store.codes.people)
 
 
 def build_index(folder: Path, store: Store) -> IndexWriter:

@@ -25,15 +25,18 @@ class FakeSource:
         batches: what comes; afterwards nothing does.
         clock: moves on by the time waited for nothing.
         opened: where reading began, and whether by whole pages.
+        has: what the brokers have.
     """
 
     clock: FakeClock
     batches: deque[list[Part] | Exception] = field(default_factory=deque)
     opened: list[tuple[dict[TopicPartition, int], bool]] = field(default_factory=list)
+    has: There | None = None
 
     def there(self) -> There:
-        """See `Source.there`; the loop never asks."""
-        raise NotImplementedError
+        """See `Source.there`."""
+        assert self.has is not None, "nobody said what the brokers have"
+        return self.has
 
     def open(self, positions: Mapping[TopicPartition, int], *, whole_pages: bool = True) -> None:
         """See `Source.open`."""

@@ -1,0 +1,144 @@
+"""One node from start to end on a real state folder, with topics that are made up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consumers.materializer.assembler import MEMBERSHIPS, SEGMENTS
+from consumers.materializer.materializer import Materializer
+from consumers.materializer.pages import Columns, Run
+from consumers.materializer.parts import ChangesRead, EndRead
+from consumers.materializer.readiness import Readiness
+from consumers.materializer.source import Displaced
+from consumers.materializer.starting import Log, There
+from heapline.errors import KafkaUnavailable
+from heapline.kafka.topics import MEMBERSHIPS as MEMBERSHIPS_TOPIC
+from heapline.kafka.topics import OUTCOME_COUNTS, Names
+from heapline.kafka.topics import SEGMENTS as SEGMENTS_TOPIC
+from heapline.settings import MaterializerSettings
+from state.errors import StoreOutOfStep
+from state.folder import StateFolder
+from state.index_writer import IndexWriter
+from state.store import Store
+from tests.consumers.materializer.looking import by_index, by_store
+from tests.fakes.clock import FakeClock
+from tests.fakes.materializing import FakeSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consumers.materializer.parts import Part
+    from consumers.materializer.totals import Totals
+
+M, S, COUNTS = ((topic.name, 0) for topic in (MEMBERSHIPS_TOPIC, SEGMENTS_TOPIC, OUTCOME_COUNTS))
+
+
+def brokers(members: int, cluster: str = "one") -> There:
+    """Give brokers whose memberships topic holds so many records."""
+    return There(
+        cluster,
+        {name: f"{cluster}-{name}" for name, _ in (M, S, COUNTS)},
+        {M: Log(0, members), S: Log(0, 0), COUNTS: Log(0, 0)},
+        {M[0], S[0]},
+        tombstones_kept_ms=7 * 86_400_000,
+    )
+
+
+def topic(*users: str) -> list[Part]:
+    """Give the memberships topic: these users entered one segment, in a page each."""
+    count = len(users)
+    columns = Columns(
+        ["acme"] * count, list(users), ["s1"] * count, [True] * count, [9] * count, [None] * count
+    )
+    ends = [(n + 1, n + 1) for n in range(count)]
+    return [
+        ChangesRead(0, Run(columns, ends, count)),
+        EndRead(MEMBERSHIPS, 0, count),
+        EndRead(SEGMENTS, 0, 0),
+    ]
+
+
+@dataclass
+class Node:
+    """A state folder and what is read into it."""
+
+    state: Path
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.source = FakeSource(self.clock)
+
+    def catch_up(self, there: There, *batches: list[Part] | Exception) -> Totals:
+        """Materialize until everything there is visible."""
+        self.source.has = there
+        self.source.batches.extend(batches)
+        return Materializer(
+            source=self.source,
+            folder=StateFolder(self.state),
+            names=Names(),
+            settings=MaterializerSettings(),
+            readiness=Readiness(),
+            clock=self.clock,
+            stopping=lambda: False,
+        ).run(until_caught_up=True)
+
+    def check(self, *users: str) -> None:
+        """Assert that these users are in, by store and index."""
+        expected = {("acme", "s1"): set(users)}
+        assert by_store(self.state) == by_index(self.state) == expected
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """Give a node that holds two memberships of cluster one."""
+    there = Node(tmp_path / "state")
+    there.catch_up(brokers(2), topic("ada", "bob"))
+    there.check("ada", "bob")
+    return there
+
+
+def test_a_log_that_is_cut_during_a_rebuild_costs_no_history(node: Node) -> None:
+    """The rebuild begins again, and the old store is still there to take its past from."""
+    anew = brokers(2, cluster="two")
+    totals = node.catch_up(anew, Displaced("cut"), topic("bob", "eve"))
+    assert totals.rebuilt is not None
+    assert "cluster one" in totals.rebuilt
+    node.check("bob", "eve")
+    with Store(StateFolder(node.state), 0) as store:
+        left = "SELECT user_id FROM membership_history WHERE left_at IS NOT NULL"
+        assert store.database.run(left).rows == [("ada",)]
+
+
+def test_a_log_that_is_cut_while_following_is_decided_on_anew(node: Node) -> None:
+    """What the brokers have is asked again; then it goes on."""
+    node.catch_up(brokers(3), Displaced("cut"), topic("ada", "bob", "eve"))
+    node.check("ada", "bob", "eve")
+
+
+def test_a_rebuild_that_fails_leaves_the_old_store(node: Node) -> None:
+    """It answers as before, and the next start tries again."""
+    anew = brokers(2, cluster="two")
+    with pytest.raises(KafkaUnavailable):
+        node.catch_up(anew, KafkaUnavailable("down"))
+    node.check("ada", "bob")
+    node.catch_up(anew, topic("bob", "eve"))
+    node.check("bob", "eve")
+
+
+def test_an_index_that_disagrees_is_built_anew(node: Node) -> None:
+    """It claims the store's version and knows nobody: that is noticed before anything is added."""
+    with Store(StateFolder(node.state), 0) as store:
+        version = store.version
+    IndexWriter.build(StateFolder(node.state).index, version=version).close()
+    totals = node.catch_up(brokers(3), topic("ada", "bob", "eve"))
+    assert totals.index_built
+    node.check("ada", "bob", "eve")
+
+
+def test_what_cannot_be_mended_is_raised(node: Node) -> None:
+    """Not tried for ever."""
+    with pytest.raises(StoreOutOfStep):
+        node.catch_up(replace(brokers(3)), *(StoreOutOfStep(node.state, "again") for _ in range(9)))
