@@ -34,9 +34,10 @@ class Role:
         self._stopping.set()
 
     def join(self) -> BaseException | None:
-        """Wait for its end; give what it failed with, if it did."""
+        """Wait for its end, if it was begun; give what it failed with, if it did."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         return self._error
 
     def _guarded(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
 from cli.roles import Role, Roles
 from cli.serve import application, possible
 from consumers.forwarder.run import forward
@@ -13,6 +16,9 @@ from heapline.telemetry.logs import configure_logs
 from web.app import PARTS
 from web.server import address_of, listen
 from web.server import run as run_server
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def run() -> None:
@@ -36,8 +42,14 @@ def run() -> None:
         )
         checks = {"memberships": memberships}
         app = application(settings, settings.web, parts, more_checks=checks)
-        roles.start()
         try:
+            signal.signal(signal.SIGTERM, _end_early)
+            roles.start()
             run_server(app, listening, on_stopping=roles.stop)
         finally:
             roles.join()
+
+
+def _end_early(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End in good order before the server listens to signals, as when a role cannot start."""
+    raise SystemExit(0)
