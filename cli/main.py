@@ -70,6 +70,7 @@ MOUNTS: Final = (
     Mount("why", "Tell why an event is or is not in Heap.", "why"),
     Mount("dlq", "Look at events that could not be delivered, and send them again."),
     Mount("replay", "Send a workspace's past events to Heap again.", "replay"),
+    Mount("forget", "Erase a user, and say what is gone when.", "forget"),
 )
 """In the order of `heapline --help`: the way a newcomer goes."""
 

@@ -33,6 +33,7 @@ class SkipReason(StrEnum):
     SIMULATED = "simulated"
     ADMIN = "admin"
     ANONYMOUS = "anonymous"
+    ERASED = "erased"
 
 
 class DeadLetterReason(StrEnum):

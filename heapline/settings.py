@@ -124,6 +124,11 @@ class HeapSettings(_Section):
     )
     client_id: str | None = Field(None, description="OAuth client id from Heap's Developers Hub.")
     client_secret: SecretStr | None = Field(None, description="OAuth client secret.")
+    deletion_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="API keys of Heap's user deletion, by app id of the main production "
+        "environment (Heap: Account, Manage, Privacy & Security).",
+    )
     own_workspace: str | None = Field(
         None, description="Workspace meant by webhook calls without an id_token."
     )
@@ -135,6 +140,16 @@ class StateSettings(_Section):
     directory: Path = Field(
         default_factory=_default_state_directory,
         description="Folder for the local store. Created when missing.",
+    )
+
+
+class ErasureSettings(_Section):
+    """How `heapline forget` names users in the list of erasures."""
+
+    key: SecretStr | None = Field(
+        None,
+        description="The same for every role, and set before the first erasure: the list holds an "
+        "HMAC of each user with it. Empty derives it from the topics' prefix.",
     )
 
 
@@ -345,6 +360,7 @@ class Settings(BaseSettings):
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     heap: HeapSettings = HeapSettings()
     state: StateSettings = StateSettings()
+    erasure: ErasureSettings = ErasureSettings()
     web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
     forwarder: ForwarderSettings = ForwarderSettings()

@@ -242,4 +242,5 @@ _SKIPPED: Final[dict[str, str]] = {
     SkipReason.SIMULATED: "it is simulated",
     SkipReason.ADMIN: "an administrator did it",
     SkipReason.ANONYMOUS: "it has no user id",
+    SkipReason.ERASED: "its user was erased since it was accepted",
 }

@@ -9,10 +9,11 @@ from consumers.forwarder.mapping import Mapper
 from consumers.forwarder.record import LaneKey
 from heapline.errors import Undeliverable
 from heapline.heap.connection import Send
-from heapline.outcomes import DeadLetterReason
+from heapline.outcomes import DeadLetterReason, SkipReason
 
 if TYPE_CHECKING:
     from consumers.forwarder.record import Record
+    from heapline.erasures import Erasures
     from heapline.events.model import Event
     from heapline.heap.connection import Connection
     from heapline.words import Workspace
@@ -29,8 +30,10 @@ class Connections(Protocol):
 class Desk:
     """Where a workspace's events are judged and mapped, for one version of its connection."""
 
-    def __init__(self, connection: Connection | None) -> None:
+    def __init__(self, connection: Connection | None, erasures: Erasures | None = None) -> None:
         self.gate = Gate(connection)
+        self._erasures = erasures
+        self._workspace = connection.workspace if connection is not None else ""
         self.mapper: Mapper | None = None
         self.lane: LaneKey | None = None
         self.takes_rows = False
@@ -40,6 +43,19 @@ class Desk:
             self.lane = LaneKey(connection.region, connection.app_id)
             self.mapper = Mapper(connection)
             self.takes_rows = not self.holds and not connection.blocked_categories
+
+    @property
+    def erased_before_ms(self) -> int:
+        """Events accepted earlier may be of a user erased since: `refusal` tells."""
+        return 0 if self._erasures is None else self._erasures.newest_ms(self._workspace)
+
+    def refusal(self, event: Event) -> SkipReason | None:
+        """Give why an event is not sent; last, that its user was erased since it was accepted."""
+        refused = self.gate.judge(event)
+        if refused is not None or self._erasures is None or event.user_id is None:
+            return refused
+        covered = self._erasures.cover(event.workspace, event.user_id, event.received_at_ms)
+        return SkipReason.ERASED if covered else None
 
 
 def check_workspace(record: Record, event: Event) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from consumers.forwarder.record import LaneKey, Now, Partition, Record
     from consumers.forwarder.request import Request
     from consumers.forwarder.trial import Suspect
+    from heapline.erasures import Erasures
     from heapline.heap.track import TrackAnswer
     from heapline.kafka.codec import Decoder
     from heapline.settings import ForwarderSettings, LimitSettings
@@ -67,6 +68,7 @@ class Dispatcher:
         decoder: Decoder,
         connections: Connections,
         rng: random.Random,
+        erasures: Erasures | None = None,
     ) -> None:
         self.trackers: dict[Partition, OffsetTracker] = {}
         self.lanes: dict[LaneKey, Lane] = {}
@@ -82,6 +84,7 @@ class Dispatcher:
         self._decoder = decoder
         self._connections = connections
         self._rng = rng
+        self._erasures = erasures
         self._desks: dict[str, Desk] = {}
         self._busy: dict[LaneKey, Lane] = {}
         self._outdated: set[int] = set()
@@ -171,7 +174,7 @@ class Dispatcher:
         check_workspace(record, event)
         self.placement.look_at(record)
         desk = self.desk(record.workspace)
-        refused = desk.gate.judge(event)
+        refused = desk.refusal(event)
         if refused is not None:
             self.settling.skipped(record, refused, now)
             return
@@ -190,7 +193,7 @@ class Dispatcher:
         if desk is None:
             if len(self._desks) >= _DESKS_REMEMBERED:
                 self._desks.clear()
-            desk = Desk(self._connections.get(Workspace(workspace)))
+            desk = Desk(self._connections.get(Workspace(workspace)), self._erasures)
             self._desks[workspace] = desk
         return desk
 

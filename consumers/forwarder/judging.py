@@ -79,6 +79,9 @@ def judge(frame: pl.DataFrame, desk_of: Callable[[str], Desk]) -> Judged:
     anonymous = np.array([desk.gate.sends_anonymous for desk in desks], bool)
     answers = _answers(named)
     answers[(answers == _ANONYMOUS) & anonymous[pairs]] = _UNSURE
+    erased_before_ms = np.array([desk.erased_before_ms for desk in desks], np.int64)
+    accepted_ms = named["received_at"].cast(pl.Int64).to_numpy()
+    answers[(answers == _ELIGIBLE) & (accepted_ms < erased_before_ms[pairs])] = _UNSURE
     answers = np.where(closed[pairs] == _ELIGIBLE, answers, closed[pairs])
     sure = answers != _UNSURE
     fated, codes = np.unique((pairs * _ANSWERS + answers)[sure], return_inverse=True)

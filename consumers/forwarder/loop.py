@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from heapline.clock import Clock
     from heapline.heap.track import TrackAnswer
     from heapline.kafka.connection_table import Connections
+    from heapline.kafka.erasure_log import ErasureLog
     from heapline.settings import ForwarderSettings
 
 _IDLE_SECONDS: Final = 0.05
@@ -57,6 +58,7 @@ class ForwarderLoop:
         make_intake: makes decisions on many records at once; asked when there are many.
         unknown: records whose schema is asked for.
         connections: the table of workspaces, already read to its end.
+        erasures: whose data was erased, likewise.
         settings, clock: as everywhere.
         stopping: says when to end.
         reporter: tells the world how things are.
@@ -72,6 +74,7 @@ class ForwarderLoop:
         make_intake: Callable[[], Intake],
         unknown: UnknownSchemas,
         connections: Connections,
+        erasures: ErasureLog,
         settings: ForwarderSettings,
         clock: Clock,
         stopping: Callable[[], bool],
@@ -86,6 +89,7 @@ class ForwarderLoop:
         self._intake: Intake | None = None
         self._unknown = unknown
         self._connections = connections
+        self._erasures = erasures
         self._settings = settings
         self._clock = clock
         self._stopping = stopping
@@ -136,7 +140,7 @@ class ForwarderLoop:
 
     def _turn(self) -> None:
         now = self._now()
-        changed = self._connections.poll()
+        changed = self._connections.poll() | self._erasures.poll()
         if changed:
             self._dispatcher.connections_changed(changed, now)
         self._take_answers()

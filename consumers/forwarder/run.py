@@ -24,6 +24,7 @@ from heapline.kafka import topics
 from heapline.kafka.clients import transactional_producer
 from heapline.kafka.codec import Decoder, Encoder
 from heapline.kafka.connection_table import ConnectionFollower
+from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.registry import Registry
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
@@ -95,8 +96,15 @@ def forward(
         http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
         decoder = Decoder("CommandAIEvent", registry)
         patience = settings.forwarder.unknown_schema_wait_seconds
+        erasures = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
+        _patiently(erasures.catch_up, stopping, clock)
         dispatcher = Dispatcher(
-            settings.limits, settings.forwarder, decoder, connections.table, random.Random()
+            settings.limits,
+            settings.forwarder,
+            decoder,
+            connections.table,
+            random.Random(),
+            erasures.erasures,
         )
         loop = ForwarderLoop(
             source=source,
@@ -106,6 +114,7 @@ def forward(
             make_intake=lambda: _intake(dispatcher, decoder),
             unknown=UnknownSchemas(decoder, registry, patience),
             connections=connections,
+            erasures=erasures,
             settings=settings.forwarder,
             clock=clock,
             stopping=stopping,

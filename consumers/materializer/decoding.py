@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from consumers.materializer.segment_rows import VisibleRow
+    from heapline.erasures import Erasures
     from heapline.kafka.codec import SchemaSource
 
 Headers = list[tuple[str, bytes]]
@@ -47,12 +48,19 @@ class RecordReader:
     Args:
         schemas: the registry.
         memberships_partitions: of `heap.segment-memberships`.
+        erasures: whose data was erased: what was accepted before is passed over in silence.
 
     Raises:
         RegistryUnavailable: by every method; nothing was taken, and the same call may succeed.
     """
 
-    def __init__(self, schemas: SchemaSource, memberships_partitions: int) -> None:
+    def __init__(
+        self,
+        schemas: SchemaSource,
+        memberships_partitions: int,
+        erasures: Erasures | None = None,
+    ) -> None:
+        self._erasures = erasures
         self._memberships = Decoder("SegmentMembership", schemas)
         self._segments = Decoder("HeapSegment", schemas)
         self._outcomes = Decoder("OutcomeCounts", schemas)
@@ -65,7 +73,7 @@ class RecordReader:
         """Read neighbours of one partition."""
         columns = Columns()
         ends: list[tuple[int, int]] = []
-        put = _appender(columns)
+        put = self._kept(_appender(columns))
         for message in messages:
             headers = cast("Headers", message.headers() or _NO_HEADERS)
             self._put(message, headers, put)
@@ -82,7 +90,7 @@ class RecordReader:
         neighbours have the same.
         """
         columns = Columns()
-        put = _appender(columns)
+        put = self._kept(_appender(columns))
         values = self._values
         for message in messages:
             value = message.value()
@@ -100,6 +108,25 @@ class RecordReader:
             values.clear()
         after = (messages[-1].offset() or 0) + 1
         return Run(columns, [(len(columns), after)], after)
+
+    def _kept(self, put: _Put) -> _Put:
+        """Pass over what was accepted before its user was erased."""
+        erasures = self._erasures
+        if not erasures:
+            return put
+
+        def put_unless_erased(
+            workspace: str,
+            user: str,
+            segment: str,
+            enters: bool,  # noqa: FBT001 -- as a column has it
+            at_ms: int,
+            sync: str | None,
+        ) -> None:
+            if not erasures.cover(workspace, user, at_ms):
+                put(workspace, user, segment, enters, at_ms, sync)
+
+        return put_unless_erased
 
     def row(self, message: Message) -> VisibleRow | None:
         """Read a segment's row; None for a tombstone and for what is none."""

@@ -20,7 +20,7 @@ from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import COMPACTED, READ, Displaced
 from consumers.materializer.starting import BuildAnew, GoOn, Kept, decide_start
 from consumers.materializer.totals import Totals
-from heapline.errors import KafkaUnavailable, MustStop
+from heapline.errors import KafkaUnavailable, MustStop, RegistryUnavailable
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 from state import rebuild
@@ -32,6 +32,7 @@ from state.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from consumers.materializer.erasing import Erasing
     from consumers.materializer.loop import Node
     from consumers.materializer.loop import Replicas as Copies
     from consumers.materializer.progress import Report
@@ -59,6 +60,7 @@ class Materializer:
         clock: for all of it.
         stopping: asked whether to end.
         on_progress: told now and then how far catching up has come.
+        erasing: takes erased users out.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Materializer:
         clock: Clock,
         stopping: Callable[[], bool],
         on_progress: Callable[[Report], None] = log_progress,
+        erasing: Erasing | None = None,
     ) -> None:
+        self._erasing = erasing
         self._source, self._folder = source, folder
         self._topics = {what: names.topic(topic) for what, topic in READ.items()}
         self._compacted = {self._topics[what] for what in COMPACTED}
@@ -110,7 +114,7 @@ class Materializer:
         mended = 0
         while True:
             try:
-                self._follow(because, until_caught_up=until_caught_up)
+                again = self._follow(because, until_caught_up=until_caught_up)
             except (Displaced, StoreOutOfStep) as error:
                 mended += 1
                 if mended > _MENDED_AT_MOST:
@@ -120,16 +124,19 @@ class Materializer:
                 if self._store is not None:
                     because = None
             else:
-                return
+                if not again:
+                    return
+                because = None
 
-    def _follow(self, because: str | None, *, until_caught_up: bool) -> None:
+    def _follow(self, because: str | None, *, until_caught_up: bool) -> bool:
+        """Follow until asked to end, or until users are to be erased: then True."""
         there = self._look(patiently=not until_caught_up)
         if there is None:
-            return
+            return False
         start = self._decide(there) if because is None else BuildAnew(because)
         if isinstance(start, BuildAnew):
             if not self._build_anew(there, start.why):
-                return
+                return False
             start = self._decide(there)
         if isinstance(start, BuildAnew):
             raise MustStop(f"{self._folder.store} was built anew in vain: {start.why}")
@@ -137,17 +144,30 @@ class Materializer:
             _log.warning("counts lost to retention", partition=f"{topic}[{partition}]", lost=lost)
             metrics.LOST_TO_RETENTION.labels(topic).inc(lost)
         self._serve(self._opened(), there, start, until_caught_up=until_caught_up)
+        return self._must_erase() and not self._stopping()
+
+    def _must_erase(self) -> bool:
+        return self._erasing is not None and self._erasing.pending()
 
     def _serve(self, store: Store, there: There, start: GoOn, *, until_caught_up: bool) -> None:
-        """Follow with an open store until asked to end."""
+        """Follow with an open store until asked to end, or until users are to be erased."""
         store.remember_origin(there.cluster_id, dict(there.topic_ids))
+        erased = None if self._erasing is None else self._erasing.purge(store)
         with ExitStack() as stack:
             index, built = open_index(self._folder.index, store, anew=not self._index_fits)
             self._index_fits = True
             self._totals.index_built |= built
             node = MembershipNode(store, stack.enter_context(index), self._clock)
+            if self._erasing is not None and erased is not None:
+                self._erasing.settle(node, erased)
             replicas = stack.enter_context(Replicas(self._folder))
-            loop = self._loop(node, AnalystCopies(replicas, store), self._readiness)
+            copies = AnalystCopies(replicas, store)
+            loop = self._loop(
+                node,
+                copies,
+                self._readiness,
+                lambda: self._stopping() or self._must_erase(),
+            )
             loop.run(start.positions, self._ends(there), until_caught_up=until_caught_up)
 
     def _opened(self) -> Store:
@@ -200,12 +220,14 @@ class Materializer:
         with IndexWriter.build(scratch) as index:
             node = MembershipNode(building, index, self._clock)
             positions = {place: log.start for place, log in self._logs(there).items()}
-            loop = self._loop(node, NoCopies(), reached)
+            loop = self._loop(node, NoCopies(), reached, self._stopping)
             loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         shutil.rmtree(scratch, ignore_errors=True)
         return reached.reached
 
-    def _loop(self, node: Node, copies: Copies, readiness: Readiness) -> MaterializerLoop:
+    def _loop(
+        self, node: Node, copies: Copies, readiness: Readiness, stopping: Callable[[], bool]
+    ) -> MaterializerLoop:
         return MaterializerLoop(
             source=self._source,
             node=node,
@@ -215,7 +237,7 @@ class Materializer:
             topics=self._topics,
             settings=self._settings,
             clock=self._clock,
-            stopping=self._stopping,
+            stopping=stopping,
             totals=self._totals,
             on_progress=self._on_progress,
         )
@@ -224,13 +246,17 @@ class Materializer:
         """Ask the brokers; None where asked to end meanwhile."""
         while not self._stopping():
             try:
-                return self._source.there()
-            except KafkaUnavailable as error:
+                there = self._source.there()
+                if self._erasing is not None:
+                    self._erasing.read()
+            except (KafkaUnavailable, RegistryUnavailable) as error:
                 if not patiently:
                     raise
                 self._readiness.hold(f"no Kafka answers: {error}")
                 _log.warning("waiting for Kafka", error=str(error))
                 self._clock.sleep(_RETRY_SECONDS)
+            else:
+                return there
         return None
 
     def _logs(self, there: There) -> dict[TopicPartition, Log]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import start_http_server
 
+from consumers.materializer.erasing import Erasing
 from consumers.materializer.materializer import Materializer
 from consumers.materializer.progress import log_progress
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import KafkaSource
 from heapline.clock import SystemClock
 from heapline.errors import InvalidSetting
+from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.registry import Registry
-from heapline.kafka.topics import Names
+from heapline.kafka.topics import ERASURES, Names
 from heapline.telemetry import metrics
 from state.folder import StateFolder
 
@@ -60,16 +62,21 @@ def materialize(
     with ExitStack() as stack:
         registry = stack.enter_context(Registry(settings.schema_registry))
         names = Names(settings.kafka.prefix)
-        source = stack.enter_context(closing(KafkaSource(settings.kafka, names, registry)))
+        clock = clock or SystemClock()
+        log = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
+        source = stack.enter_context(
+            closing(KafkaSource(settings.kafka, names, registry, log.erasures))
+        )
         materializer = Materializer(
             source=source,
             folder=StateFolder(settings.state.directory),
             names=names,
             settings=settings.materializer,
             readiness=readiness,
-            clock=clock or SystemClock(),
+            clock=clock,
             stopping=stopping,
             on_progress=on_progress or log_progress,
+            erasing=Erasing(log, names.topic(ERASURES), clock),
         )
         return materializer.run(until_caught_up=until_caught_up, rebuild_because=rebuild_because)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
     from consumers.materializer.starting import There
+    from heapline.erasures import Erasures
     from heapline.kafka.codec import SchemaSource
     from heapline.kafka.topics import Names
     from heapline.settings import KafkaSettings
@@ -107,9 +108,17 @@ class KafkaSource:
         settings: how to reach it.
         names: of the topics.
         schemas: the registry.
+        erasures: whose data was erased.
     """
 
-    def __init__(self, settings: KafkaSettings, names: Names, schemas: SchemaSource) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        names: Names,
+        schemas: SchemaSource,
+        erasures: Erasures | None = None,
+    ) -> None:
+        self._erasures = erasures
         self._timeout = settings.timeout_seconds
         self._schemas = schemas
         self._reader = RecordReader(schemas, 1)
@@ -128,7 +137,7 @@ class KafkaSource:
         """See `Source.open`."""
         self._unread.clear()
         partitions = sum(self._whats[topic] == MEMBERSHIPS for topic, _ in positions)
-        reader = self._reader = RecordReader(self._schemas, partitions)
+        reader = self._reader = RecordReader(self._schemas, partitions, self._erasures)
         self._changes = reader.changes if whole_pages else reader.changes_without_pages
         self._consumer.assign(
             [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]

@@ -14,6 +14,7 @@ from heapline.clock import Deadline, SystemClock
 from heapline.errors import TryAgainLater
 from heapline.kafka.clients import admin, lone_consumer
 from heapline.kafka.codec import Decoder, Encoder
+from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import partitions_of
 from heapline.kafka.registry import Registry
@@ -132,6 +133,7 @@ def _one_session(
             settings.segment_sync,
             progress,
             stopping,
+            stack.enter_context(closing(KafkaErasureLog(settings, registry, clock))),
         )
         session.run(until_caught_up=until_caught_up)
 

@@ -6,7 +6,7 @@ with what was committed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from consumers.segment_sync.decisions import (
@@ -26,6 +26,7 @@ from consumers.segment_sync.writes import PageChanges, Writes, parts_of
 from heapline.errors import KafkaUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.segment_keys import read_key
 from heapline.heap.segment_page import Action, SegmentPage
+from heapline.kafka.erasure_log import NoErasures
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 from heapline.words import SegmentId, Workspace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from consumers.segment_sync.transaction import Transactions
     from heapline.heap.segment_record import HeapSegment
     from heapline.kafka.codec import Decoder
+    from heapline.kafka.erasure_log import ErasureLog
     from heapline.settings import SegmentSyncSettings
 
 _KEY_TEXTS = 2
@@ -75,6 +77,7 @@ class Session:
         settings: how transactions are cut.
         progress: counted up.
         stopping: asked often; True ends the session.
+        erasures: whose data was erased, and when.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Session:
         settings: SegmentSyncSettings,
         progress: Progress,
         stopping: Callable[[], bool],
+        erasures: ErasureLog | None = None,
     ) -> None:
         self._source = source
         self._transactions = transactions
@@ -96,6 +100,7 @@ class Session:
         self._settings = settings
         self._progress = progress
         self._stopping = stopping
+        self._erasures = erasures or NoErasures()
         self._rows: dict[Key, HeapSegment] = {}
         self._writes = Writes()
 
@@ -109,7 +114,11 @@ class Session:
         self._source.subscribe(self)
         try:
             while not self._stopping():
-                for message in self._source.read():
+                messages = self._source.read()
+                if messages:
+                    # First: a user erased since a page was accepted must not come back by it.
+                    self._erasures.catch_up()
+                for message in messages:
                     if self._source.wants(message):
                         self._take(message)
                 self._commit()
@@ -159,7 +168,13 @@ class Session:
             _log.error("a page cannot be read", place=str(tuple(at)), error=str(error)[:200])
             blank = SegmentPage(*key, Action.REFUSED, 0, _time_ms(message))
             return undecodable(known, blank, at, "undecodable"), blank
+        page = self._without_erased(page)
         return decide(known, page, at), page
+
+    def _without_erased(self, page: SegmentPage) -> SegmentPage:
+        """Leave out who was erased since the page was accepted; it stays the same page."""
+        add = self._erasures.erasures.kept(page.workspace, page.add, page.received_at_ms)
+        return page if add is page.add else replace(page, add=add)
 
     def _decide_late(self, late: Late, key: Key) -> Apply | Aside:
         # The partition may move meanwhile: nothing of it may be left to be committed then.

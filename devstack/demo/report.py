@@ -29,6 +29,7 @@ _WHY: Final[dict[str, str]] = {
     SkipReason.SIMULATED: "simulate mode",
     SkipReason.ADMIN: "the customer's own staff",
     SkipReason.ANONYMOUS: "no user id",
+    SkipReason.ERASED: "the user was erased",
     DeadLetterReason.REJECTED_BY_HEAP: "Heap answers 400 to it",
     DeadLetterReason.UNDECODABLE: "not an Avro record",
     DeferReason.PAUSED_UNAUTHORIZED: "Heap refuses the app id",

@@ -88,6 +88,11 @@ class PartnerClient(ControlClient):
         finally:
             connection.close()
 
+    def deletions(self) -> list[dict[str, Any]]:
+        """Whom Heap was asked to delete: `app_id` and `users` of each request."""
+        found: list[dict[str, Any]] = orjson.loads(self._call("GET", "/_sim/deletions"))
+        return found
+
     def set_segment(
         self, env_id: str, segment_id: str, **settings: str | float | bool | None
     ) -> dict[str, Any]:

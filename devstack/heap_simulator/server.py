@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
 
 from devstack.heap_simulator.control_endpoints import ControlEndpoints
+from devstack.heap_simulator.deletion_endpoints import DeletionEndpoints
 from devstack.heap_simulator.http_connection import ConnectionLimits, HttpConnection
 from devstack.heap_simulator.oauth_endpoints import OAuthEndpoints
 from devstack.heap_simulator.router import Router
@@ -98,6 +99,7 @@ def _router(heap: SimulatedHeap, syncs: SegmentSyncs) -> Router:
     router = Router()
     router.add("POST", "/api/track", TrackEndpoint(heap))
     OAuthEndpoints(heap).add_to(router)
+    DeletionEndpoints(heap).add_to(router)
     ControlEndpoints(heap).add_to(router)
     SegmentEndpoints(heap, syncs).add_to(router)
     return router

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from devstack.heap_simulator.deletion_endpoints import DeletionModel
 from devstack.heap_simulator.fault_board import FaultBoard
 from devstack.heap_simulator.ledger import Ledger
 from devstack.heap_simulator.limits import Limits
@@ -80,6 +81,7 @@ class SimulatedHeap:
         )
         self.spoilt_oauth: dict[str, int] = {}
         self.segments = Segments()
+        self.deletions = DeletionModel()
         self.schedule_ahead_seconds = 0.0
 
     def schedule_now(self) -> float:

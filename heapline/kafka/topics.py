@@ -118,6 +118,13 @@ FORWARDER_STATUS: Final = Topic(
     None,
     "how each running forwarder is, for `heapline status`",
 )
+ERASURES: Final = Topic(
+    "heap.erasures",
+    1,
+    _compacted(),
+    "HeapErasure",
+    "users whose data was erased, by an HMAC; every role drops what was accepted before",
+)
 
 TOPICS: Final = (
     EVENTS,
@@ -129,6 +136,7 @@ TOPICS: Final = (
     MEMBERSHIPS,
     SEGMENTS,
     FORWARDER_STATUS,
+    ERASURES,
 )
 FORWARDER_GROUP: Final = "heapline.forwarder"
 """Consumer group of the forwarders, without prefix."""

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.forwarder.desk import Desk
 from consumers.forwarder.gate import Gate
+from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.events.catalogue import DEFAULT_OFF, V1_TYPES, V2_NAMES
 from heapline.events.model import Event
 from heapline.heap.connection import Connection, Region, Send
@@ -176,7 +178,21 @@ def test_the_first_refusal_is_the_one_that_counts() -> None:
         seen.append(gate.judge(subject))
         if flag:
             setattr(subject, flag, False)
-    assert seen == list(SkipReason)
+    by_gate = [each for each in SkipReason if each is not SkipReason.ERASED]
+    assert seen == by_gate
+
+
+def test_who_was_erased_is_refused_last() -> None:
+    """What was accepted before the erasure; by user and workspace, and not what came after."""
+    key = EraseKey(b"key")
+    erased = Erasure(CONNECTION.workspace, key.mac(CONNECTION.workspace, "u-1"), key.id, 1_000)
+    desk = Desk(CONNECTION, Erasures(key, [erased]))
+    subject = replace(event("nudge_shown", "u-1"), received_at_ms=999)
+    assert desk.refusal(subject) is SkipReason.ERASED
+    assert desk.refusal(replace(subject, is_admin=True)) is SkipReason.ADMIN
+    assert desk.refusal(replace(subject, received_at_ms=1_000)) is None
+    assert desk.refusal(replace(subject, user_id=UserId("u-2"))) is None
+    assert Desk(CONNECTION).refusal(subject) is None
 
 
 def test_invented_names_do_not_fill_memory() -> None:

@@ -20,6 +20,7 @@ from consumers.forwarder.intake import Intake
 from consumers.forwarder.mapping import request_body
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition
+from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.errors import MustStop
 from heapline.events.model import Event
 from heapline.heap.connection import BlockedCategory, Connection, Region, Send
@@ -55,6 +56,7 @@ CONNECTIONS = (
     connect("off", send=Send.OFF),
     connect("hälsa"),
 )
+_KEY = EraseKey(b"key")
 WORKSPACES = [*(connection.workspace for connection in CONNECTIONS), "stranger", ""]
 Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
@@ -68,7 +70,12 @@ class Side:
             self.decoder.learn(schema_id)
         connections = FakeConnections(*CONNECTIONS).table
         self.dispatcher = Dispatcher(
-            LimitSettings(), ForwarderSettings(), self.decoder, connections, random.Random(1)
+            LimitSettings(),
+            ForwarderSettings(),
+            self.decoder,
+            connections,
+            random.Random(1),
+            Erasures(_KEY, [Erasure(Workspace("plain"), _KEY.mac("plain", "u1"), _KEY.id, 1)]),
         )
         self.dispatcher.assign(EVENTS_0, OffsetTracker(0, -1_000.0))
         self.sent: list[tuple[str, bytes]] = []

@@ -26,7 +26,7 @@ def test_outcomes_are_counted_by_workspace_and_reason() -> None:
 
 def test_every_reason_a_person_can_change_names_the_command() -> None:
     """With the workspace in it, ready to be pasted."""
-    traffic = {SkipReason.PREVIEW, SkipReason.SIMULATED, SkipReason.ADMIN}
+    traffic = {SkipReason.PREVIEW, SkipReason.SIMULATED, SkipReason.ADMIN, SkipReason.ERASED}
     heap_is_busy = {
         DeferReason.OVER_LIMIT,
         DeferReason.IDENTITY_OVER_LIMIT,

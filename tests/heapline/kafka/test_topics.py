@@ -40,6 +40,7 @@ def test_names_are_the_published_ones() -> None:
         "heap.segment-memberships",
         "heap.segments",
         "heapline.forwarder-status",
+        "heap.erasures",
     ]
 
 
