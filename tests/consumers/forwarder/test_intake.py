@@ -75,7 +75,9 @@ class Side:
             self.decoder,
             connections,
             random.Random(1),
-            Erasures(_KEY, [Erasure(Workspace("plain"), _KEY.mac("plain", "u1"), _KEY.id, 1)]),
+            Erasures(
+                _KEY, [Erasure(Workspace("anonymous"), _KEY.mac("anonymous", "u1"), _KEY.id, 1)]
+            ),
         )
         self.dispatcher.assign(EVENTS_0, OffsetTracker(0, -1_000.0))
         self.sent: list[tuple[str, bytes]] = []
