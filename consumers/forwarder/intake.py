@@ -71,16 +71,21 @@ class Intake:
         codes[verdict.rows] = verdict.codes
         codes[np.setdiff1d(verdict.eligible["row"].to_numpy(), mapped["row"].to_numpy())] = _EXACT
         exact: list[Record] = []
+        stretches: dict[int, Stretch] = {}
+        inside = np.zeros(len(columns), np.int64)
         for place, partition in enumerate(columns.partitions):
             rows = np.flatnonzero(columns.places == place)
             if not len(rows):
                 continue
             stretch = _stretch(columns, partition, rows, verdict.fates, codes[rows], now)
+            stretches[place] = stretch
+            inside[rows] = np.arange(len(rows))
             self._count_places(stretch)
             exact += stretch.records.values()
             dispatcher.trackers[partition].add_stretch(stretch)
-            for slab in _slabs(columns, stretch, rows, mapped.filter(place=place), self._records):
-                self._send_off(slab)
+        for slab in _slabs(columns, stretches, inside, mapped, self._records):
+            self._send_off(slab)
+        for stretch in stretches.values():
             dispatcher.settling.took_stretch(stretch)
         return exact
 
@@ -213,31 +218,30 @@ def _stretch(
 
 def _slabs(
     columns: Columns,
-    stretch: Stretch,
-    rows: Integers,
+    stretches: dict[int, Stretch],
+    inside: Integers,
     mapped: pl.DataFrame,
     make_records: Callable[[Slice], list[Record]],
 ) -> Iterator[Slab]:
-    """Give the mapped rows of one stretch, by workspace."""
+    """Give the mapped rows by partition and workspace; `inside` says where in their stretch."""
     if not mapped.height:
         return
-    mapped = mapped.sort("workspace", maintain_order=True)
-    sizes = mapped["workspace"].rle()
+    mapped = mapped.sort("place", "workspace", maintain_order=True)
+    runs = mapped.select(pl.struct("place", "workspace").rle().alias("run"))["run"]
     lengths = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
     ends = np.cumsum(lengths + 1) - 1
     bodies = mapped["body"].str.join(",").item().encode()
     hashes = hashes_of(mapped["identity"])
     taken = mapped["row"].to_numpy()
-    places = np.searchsorted(rows, taken)
     values = [columns.values[row] or b"" for row in taken.tolist()]
     start = 0
-    for size, workspace in zip(*sizes.struct.unnest(), strict=True):
-        stop = start + size
+    for run in runs:
+        stop = start + run["len"]
         begin = int(ends[start] - lengths[start])
         yield Slab(
-            stretch,
-            workspace,
-            places[start:stop],
+            stretches[run["value"]["place"]],
+            run["value"]["workspace"],
+            inside[taken[start:stop]],
             values[start:stop],
             bodies[begin : int(ends[stop - 1])],
             ends[start:stop] - begin,

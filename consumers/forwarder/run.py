@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -124,7 +125,10 @@ def forward(
 
 
 def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
-    # Polars takes a while to import, which the first events after a start need not wait for.
+    # Polars takes a while to import, which the first events after a start need not wait for. One
+    # thread, unless somebody says otherwise: batches are small, and idle workers cost more than
+    # they give.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from consumers.forwarder.intake import Intake  # noqa: PLC0415
 
     return Intake(dispatcher, decoder)
