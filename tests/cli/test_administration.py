@@ -133,7 +133,8 @@ def test_connections_change_only_what_is_named(ready: Person) -> None:
     row = ready.gets("connections set acme --no-include --no-block --anonymous skip")
     assert (row["include"], row["exclude"]) == ([], ["nudge_x"])
     assert (row["blocked_categories"], row["send_anonymous"]) == ([], False)
-    assert ready.gets("connections list") == {"connections": [{**row, "paused": None}]}
+    listed = {"connections": [{**row, "paused": None, "put_aside": []}]}
+    assert ready.gets("connections list") == listed
 
 
 def test_tokens_are_never_printed(ready: Person) -> None:
@@ -195,7 +196,7 @@ def test_doctor_finds_a_sound_world_sound(ready: Person) -> None:
     ready.gets("connections set acme --app-id 11 --region us --send on")
     results = ready.gets("doctor")["results"]
     assert {each["level"] for each in results} == {"ok"}
-    checks = "settings kafka registry topics schemas connections heap state web"
+    checks = "settings kafka registry topics schemas connections heap connecting state web"
     assert [each["check"] for each in results] == checks.split()
 
 
