@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.heap_simulator.faults import Latency
+from heapline.kafka.clients import admin
+from heapline.kafka.topics import FORWARDER_GROUP
 from tests.forwarding.harness import Forwarding, wait_until
 
 if TYPE_CHECKING:
@@ -65,6 +67,19 @@ def _member(there: Forwarding, name: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+def _wait_for_members(there: Forwarding, count: int) -> None:
+    """Wait until so many members have partitions."""
+    client = admin(there.settings.kafka)
+    group = there.names.group(FORWARDER_GROUP)
+
+    def shared_out() -> bool:
+        members = client.describe_consumer_groups([group])[group].result().members
+        holding = [each for each in members if each.assignment.topic_partitions]
+        return len(members) == len(holding) == count
+
+    wait_until(shared_out, timeout=60, what=f"for {count} members to share the partitions")
+
+
 def _wait_for_all(there: Forwarding) -> None:
     wait_until(
         lambda: there.heap.ledger().accepted == len(there.published),
@@ -91,7 +106,8 @@ def test_a_second_forwarder_joining_and_leaving_every_few_seconds(shared: Forwar
             wait_until(lambda: bool(shared.heap.ledger().accepted))
             for _ in range(3):
                 with _member(shared, "second") as second:
-                    time.sleep(3.5)
+                    _wait_for_members(shared, 2)
+                    time.sleep(1.5)
                     shared.stop(second)
                 assert '"partitions assigned"' in shared.logs[-1]
                 time.sleep(1.0)
@@ -108,7 +124,8 @@ def test_a_member_killed(shared: Forwarding) -> None:
         survivor = members.enter_context(_member(shared, "survivor"))
         victim = members.enter_context(_member(shared, "victim"))
         with _publishing(shared):
-            time.sleep(6)
+            _wait_for_members(shared, 2)
+            time.sleep(2)
             victim.send_signal(signal.SIGKILL)
             time.sleep(1)
         _wait_for_all(shared)
@@ -123,7 +140,8 @@ def test_a_member_frozen_for_longer_than_its_session(shared: Forwarding) -> None
         steady = members.enter_context(_member(shared, "steady"))
         frozen = members.enter_context(_member(shared, "frozen"))
         with _publishing(shared):
-            time.sleep(6)
+            _wait_for_members(shared, 2)
+            time.sleep(2)
             frozen.send_signal(signal.SIGSTOP)
             time.sleep(SESSION_SECONDS + 2)
             frozen.send_signal(signal.SIGCONT)
