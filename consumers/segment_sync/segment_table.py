@@ -19,6 +19,7 @@ from heapline.words import SegmentId, Workspace
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from consumers.segment_sync.writes import Key
     from heapline.clock import Clock
     from heapline.kafka.codec import Decoder
     from heapline.kafka.topics import Names
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _log = logger(__name__)
 _KEY_TEXTS = 2
-Key = tuple[Workspace, SegmentId]
 
 
 def load_segments(

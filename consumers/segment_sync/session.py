@@ -21,8 +21,8 @@ from consumers.segment_sync.decisions import (
     decide_late,
     undecodable,
 )
-from consumers.segment_sync.segment_table import Key, of_partitions
-from consumers.segment_sync.writes import PageChanges, Writes, parts_of
+from consumers.segment_sync.segment_table import of_partitions
+from consumers.segment_sync.writes import Key, PageChanges, Writes, parts_of
 from heapline.errors import KafkaUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.segment_keys import read_key
 from heapline.heap.segment_page import Action, SegmentPage

@@ -18,7 +18,7 @@ from heapline.words import SegmentId, Workspace
 from producers.connections import ConnectionPatch
 from web.body import read_body
 from web.console import views
-from web.console.sessions import FORM_FIELD, Session, Sessions
+from web.console.sessions import COOKIE, FORM_FIELD, Session, Sessions
 from web.lookup_times import time_text
 from web.problems import Problem
 
@@ -143,7 +143,7 @@ def _add_entrance(router: APIRouter, pages: Pages) -> None:
         if session is not None:
             pages.sessions.check_form(session, await _form(request))
         outside = RedirectResponse("/console/sign-in", 303)
-        outside.delete_cookie("heapline_console")
+        outside.delete_cookie(COOKIE)
         return outside
 
 
