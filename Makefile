@@ -7,7 +7,7 @@ ROOMS  := heapline producers consumers state operations web cli devstack bench t
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos dev reference wheels lock clean
+.PHONY: help demo test lint bench chaos dev docs reference wheels lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ chaos: $(VENV)/.ready ## twenty rounds of trouble for the forwarder, a quarter o
 
 dev: $(VENV)/.ready ## the environment, and the embedded world running in the background
 	@$(BIN)/heapline dev up
+
+docs: $(VENV)/.ready ## the documentation as a site in build/docs, warnings as errors
+	@$(BIN)/python -m mkdocs build --quiet
+	@echo "build/docs/index.html"
 
 reference: $(VENV)/.ready ## docs/reference made anew from the code
 	@$(BIN)/python -m cli.reference
