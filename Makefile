@@ -7,7 +7,7 @@ ROOMS  := heapline producers consumers state operations web cli devstack bench t
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos dev docs reference wheels lock clean
+.PHONY: help demo test browser lint bench chaos dev docs reference wheels lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ demo: $(VENV)/.ready ## the whole path on the embedded world, with a table at th
 
 test: lint ## every check and every test
 	@$(BIN)/python -m pytest $(ARGS)
+
+browser: ## Chromium for the browser tests, from Debian's packages (needs root)
+	@if command -v chromium >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+	  echo "no chromium here, so the browser tests are skipped: as root, apt-get install chromium" >&2; \
+	else apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; fi
 
 lint: $(VENV)/.ready ## ruff, mypy and the direction of imports
 	@$(BIN)/ruff check .
