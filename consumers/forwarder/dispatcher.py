@@ -59,6 +59,7 @@ class Dispatcher:
 
     Attributes:
         expiring: deferred records near expiry, counted since the loop last reported them.
+        eager: whether deferred records leave as soon as their lane has room, not only when due.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Dispatcher:
         self.settling = Settling(limits, settings)
         self.in_flight = 0
         self.expiring = 0
+        self.eager = True
         self.placement = Placement()
         self._limits = limits
         self._settings = settings
@@ -335,7 +337,7 @@ class Dispatcher:
             return
         later_ms = now.epoch_ms + int(self._settings.deferral_min_seconds * 1000)
         due_ms = max(record.deferral.not_before_ms, later_ms)
-        record.deferral = replace(record.deferral, not_before_ms=due_ms)
+        record.deferral = replace(record.deferral, not_before_ms=due_ms, reason=reason)
         self.window.add(record)
 
     def _defer(self, record: Record, reason: DeferReason, now: Now) -> None:
@@ -348,6 +350,8 @@ class Dispatcher:
             self._spill_at = now.monotonic + _SPILL_EVERY_SECONDS
             for lane in list(self._busy.values()):
                 self._spill_lane(lane, now)
+            for record in self._drain.let_in(self.settling.deferred_elsewhere(), now.monotonic):
+                self._defer(record, DeferReason.OVER_LIMIT, now)
         if now.monotonic >= self._sweep_at:
             self._sweep_at = now.monotonic + _SWEEP_EVERY_SECONDS
             self._forget_lanes(now.monotonic)
@@ -395,10 +399,13 @@ class Dispatcher:
                 self._busy.pop(key, None)
 
     def _feed(self, now: Now) -> None:
-        """Move due records from the window to lanes that can send them soon."""
-        for workspace in self.window.due_workspaces(now.epoch_ms):
+        """Move records from the window to lanes that can send them soon."""
+        window = self.window
+        which = window.ready_workspaces if self.eager else window.due_workspaces
+        take = window.take_ready if self.eager else window.take_due
+        for workspace in which(now.epoch_ms):
             room = self._drain.room(workspace, now.monotonic)
-            for record in self.window.take_due(workspace, now.epoch_ms, room):
+            for record in take(workspace, now.epoch_ms, room):
                 record.read_at = now.monotonic
                 self.accept(record, now)
             for record, reason in self._drain.make_room(workspace, now.monotonic, now.epoch_ms):

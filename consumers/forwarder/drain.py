@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from heapline.outcomes import DeferReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from consumers.forwarder.desk import Desk
     from consumers.forwarder.lane import Lane
@@ -69,6 +69,26 @@ class Drain:
             return []
         due = self._window.take_due(workspace, now_ms, self._room_made)
         return [(record, reason) for record in due]
+
+    def let_in(self, elsewhere: Mapping[str, int], now: float) -> list[Record]:
+        """Take records to defer again for the sake of others that stand behind them in the topic.
+
+        Only while the window is full and a lane with room has records there and none in here; they
+        are those that the workspace with the most in here would send last.
+
+        Args:
+            elsewhere: how many records of each workspace are in the topic and not in here.
+            now: monotonic seconds.
+        """
+        window = self._window
+        if not window.full or not any(
+            count and not window.backlog(workspace) and self.room(workspace, now)
+            for workspace, count in elsewhere.items()
+        ):
+            return []
+        counts = window.counts()
+        largest = max(counts, key=counts.__getitem__)
+        return window.take_last(largest, self._room_made)
 
     def _closed_for(self, workspace: str, now: float) -> DeferReason | None:
         """Tell why a lane takes no deferred records now; None where it takes them in their turn."""

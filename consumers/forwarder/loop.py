@@ -110,6 +110,7 @@ class ForwarderLoop:
         """
         started = self._clock.monotonic()
         self._started_ms = self._clock.epoch_ms()
+        self._dispatcher.eager = not until_caught_up
         self._source.subscribe(self)
         try:
             while not self._stopping():

@@ -22,6 +22,7 @@ from heapline.heap.connection import Send
 from heapline.heap.track import TrackAnswer
 from heapline.settings import ForwarderSettings
 from tests.consumers.forwarder.samples import KEY, at, record
+from tests.fakes.virtual_heap import for_app, says
 from tests.fakes.virtual_world import VirtualWorld, connection, heap_limits, limits
 
 if TYPE_CHECKING:
@@ -235,3 +236,44 @@ def test_a_hot_identity_among_deferred_records_does_not_slow_the_others() -> Non
     rate = sum(i in world.delivered_at for i in hot_ids)
     assert rate >= 300
     assert world.heap.statuses["app-a", 429] == 0
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_no_lane_runs_dry_while_deferred_records_wait(partitions: int) -> None:
+    """Three workspaces with more than lanes and window hold: each is sent what it may, always."""
+    small = limits(per_app=1_500, per_identity=100, events_per_request=100)
+    bounds = ForwarderSettings(read_ahead_records=4_000, lane_backlog_events=2_000)
+    world = VirtualWorld(
+        *map(connection, "abc"), limits=small, settings=bounds, partitions=partitions
+    )
+    for number in range(6_000):
+        for workspace in "ab":
+            world.publish_events([world.event(workspace, f"{workspace}{number % 500}")])
+    for number in range(4_000):
+        world.publish_events([world.event("c", "hot" if number % 10 else f"c{number % 500}")])
+    world.run(60)
+    began = world.seconds
+    world.run(60 * 2.5)
+    sent = Counter(i[0] for i, when in world.delivered_at.items() if when >= began)
+    for workspace in "ab":
+        assert sent[workspace] >= 0.98 * small.events_per_minute_per_app * 2.5
+        assert world.heap.statuses[f"app-{workspace}", 429] == 0
+    assert sent["c"] >= 0.95 * small.events_per_minute_per_identity * 2.5
+    world.check()
+
+
+@pytest.mark.parametrize("reason", ["paused", "held"])
+def test_who_cannot_send_leaves_the_window_to_those_who_can(reason: str) -> None:
+    """Behind a window full of records that nobody may send stand others: they get in."""
+    small = limits(per_app=1_500, per_identity=1_500, events_per_request=100)
+    bounds = ForwarderSettings(read_ahead_records=1_000, lane_backlog_events=500)
+    stuck = connection("a", send=Send.HOLD if reason == "held" else Send.ON)
+    world = VirtualWorld(stuck, connection("b"), limits=small, settings=bounds)
+    world.heap.faults = [for_app("app-a", says(401))]
+    world.publish("a", 5_000)
+    world.run(5)
+    waiting = world.publish("b", 2_000)
+    world.run(60 * 2.5)
+    assert sum(i in world.delivered_at for i in waiting) >= 0.98 * len(waiting)
+    assert not any(i.startswith("a-") for i in world.delivered_at)
+    world.check()

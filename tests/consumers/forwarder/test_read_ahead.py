@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.forwarder.read_ahead import ReadAhead
-from heapline.outcomes import Source
+from heapline.outcomes import DeferReason, Source
 from tests.consumers.forwarder.samples import EPOCH_MS, deferral, record
 
 if TYPE_CHECKING:
     from consumers.forwarder.record import Record
 
 
-def deferred(due_ms: int, workspace: str = "a", first_ms: int = EPOCH_MS) -> Record:
+def deferred(
+    due_ms: int,
+    workspace: str = "a",
+    first_ms: int = EPOCH_MS,
+    reason: DeferReason | None = None,
+) -> Record:
     """Make a record of the deferred topic."""
     made = record(workspace=workspace, source=Source.DEFERRED, body=b"")
-    made.deferral = deferral(first_ms, EPOCH_MS + due_ms)
+    made.deferral = replace(deferral(first_ms, EPOCH_MS + due_ms), reason=reason)
     return made
 
 
@@ -40,6 +46,34 @@ def test_nothing_is_given_before_its_time() -> None:
     assert list(there.take_due("a", EPOCH_MS + 2_000, 10)) == [late]
     assert len(there) == 0
     assert there.due_workspaces(EPOCH_MS + 10_000) == []
+
+
+def test_a_lane_with_room_gets_records_before_they_are_due() -> None:
+    """In the same order; only those of an identity over its limit wait for their time."""
+    over = DeferReason.IDENTITY_OVER_LIMIT
+    second, first = deferred(9_000, reason=DeferReason.TOO_OLD), deferred(5_000)
+    hot, hotter = deferred(1_000, reason=over), deferred(2_000, reason=over)
+    there = window(second, hot, hotter, first)
+    assert there.ready_workspaces(EPOCH_MS) == ["a"]
+    assert there.due_workspaces(EPOCH_MS) == []
+    assert list(there.take_ready("a", EPOCH_MS + 1_000, 2)) == [hot, first]
+    assert list(there.take_ready("a", EPOCH_MS + 1_000, 2)) == [second]
+    assert there.ready_workspaces(EPOCH_MS + 1_999) == []
+    assert there.ready_workspaces(EPOCH_MS + 2_000) == ["a"]
+    assert list(there.take_ready("a", EPOCH_MS + 2_000, 2)) == [hotter]
+    assert len(there) == 0
+
+
+def test_those_due_last_can_be_taken_to_make_room() -> None:
+    """Of one workspace, whatever they wait for."""
+    over = deferred(3_000, reason=DeferReason.IDENTITY_OVER_LIMIT)
+    first, last, other = deferred(1_000), deferred(9_000), deferred(9_000, "b")
+    there = window(over, last, first, other)
+    assert there.take_last("c", 5) == []
+    assert set(map(id, there.take_last("a", 2))) == {id(over), id(last)}
+    assert there.counts() == {"a": 1, "b": 1}
+    assert there.take_last("a", 2) == [first]
+    assert len(there) == 1
 
 
 def test_workspaces_do_not_wait_for_each_other() -> None:
