@@ -59,7 +59,11 @@ def test_another_handle_sees_and_ends_it(process: ServerProcess) -> None:
     assert not process.signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("text", ["", "rubbish", str(os.getpid()), "999999999"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "rubbish", str(os.getpid()), "999999999"],
+    ids=["empty", "rubbish", "another", "gone"],
+)
 def test_a_stale_id_is_nobody(process: ServerProcess, text: str) -> None:
     """An id that is senseless, gone, or another process's by now is no server."""
     process.folder.mkdir()
