@@ -16,7 +16,7 @@ from heapline.kafka.topics import TOPICS
 from operations.findings import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from heapline.kafka.topics import Names
 
@@ -26,8 +26,8 @@ _REGISTER = "run `heapline schemas register`"
 class SubjectRegistry(Protocol):
     """What is asked of a registry; `heapline.kafka.registry.Registry` is one."""
 
-    def subjects(self) -> list[str]:
-        """List the subjects."""
+    def exists(self, subject: str) -> bool:
+        """Tell whether the subject has any schema."""
         ...
 
     def registered_id(self, subject: str, text: str) -> int | None:
@@ -100,21 +100,20 @@ def contracts(names: Names) -> tuple[Contract, ...]:
     )
 
 
-def look(registry: SubjectRegistry, contract: Contract, subjects: Iterable[str]) -> SubjectState:
-    """Ask the registry about one subject.
+def look(registry: SubjectRegistry, contract: Contract) -> SubjectState:
+    """Ask the registry about one subject; never for all of them, which it may not tell.
 
     Raises:
         RegistryUnavailable: it does not answer.
     """
-    if contract.subject not in subjects:
-        level = registry.compatibility(contract.subject)
-        return SubjectState(exists=False, schema_id=None, compatible=True, level=level)
-    schema_id = registry.registered_id(contract.subject, contract.text)
+    subject, text = contract.subject, contract.text
+    schema_id = registry.registered_id(subject, text)
+    exists = schema_id is not None or registry.exists(subject)
     return SubjectState(
-        exists=True,
+        exists=exists,
         schema_id=schema_id,
-        compatible=schema_id is not None or registry.compatible(contract.subject, contract.text),
-        level=registry.compatibility(contract.subject),
+        compatible=schema_id is not None or not exists or registry.compatible(subject, text),
+        level=registry.compatibility(subject),
     )
 
 
@@ -145,11 +144,10 @@ def check(registry: SubjectRegistry, names: Names) -> tuple[Finding, ...]:
     Raises:
         RegistryUnavailable: the registry does not answer.
     """
-    subjects = frozenset(registry.subjects())
     return tuple(
         finding
         for contract in contracts(names)
-        for finding in judge(contract, look(registry, contract, subjects))
+        for finding in judge(contract, look(registry, contract))
     )
 
 
@@ -160,8 +158,7 @@ def register(registry: SubjectRegistry, names: Names) -> tuple[Registered, ...]:
         NotReady: a subject holds something our contract is not compatible with.
         RegistryUnavailable: the registry does not answer; what was registered stays.
     """
-    subjects = frozenset(registry.subjects())
-    states = [(each, look(registry, each, subjects)) for each in contracts(names)]
+    states = [(each, look(registry, each)) for each in contracts(names)]
     refused = [each.subject for each, state in states if not state.compatible]
     if refused:
         raise NotReady(

@@ -88,8 +88,19 @@ class Registry:
         except KeyError:
             return None
 
+    def exists(self, subject: str) -> bool:
+        """Tell whether the subject has any schema."""
+        try:
+            return bool(self._ask(lambda: self._client.get_versions(subject)))
+        except KeyError:
+            return False
+
     def subjects(self) -> list[str]:
-        """List the subjects; the cheapest question, for health checks."""
+        """List subjects: one cheap question, for health checks and nothing else.
+
+        The list may lack some. Apicurio cuts it without a word, by default after 1,000 (its setting
+        `apicurio.ccompat.max-subjects`); ask `exists` about one.
+        """
         return list(self._ask(self._client.get_subjects))
 
     def id_for_writing(self, names: Names, topic: Topic) -> int:
