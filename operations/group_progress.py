@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from heapline.clock import Deadline
-from heapline.errors import NotReady
+from heapline.kafka.asking import ask
 from heapline.kafka.clients import admin, translated
+from heapline.kafka.group_offsets import group_offsets
 from heapline.kafka.logs import Logs
+from heapline.kafka.read_to_end import partitions_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -55,13 +57,7 @@ class GroupProgress:
         Raises:
             NotReady: there is no such topic.
         """
-        try:
-            found = self._admin.list_topics(topic, self._timeout).topics[topic]
-        except KafkaException as error:
-            raise translated(error) from error
-        if found.error is not None:
-            raise NotReady(f"there is no topic {topic}: run `heapline topics apply`")
-        return len(found.partitions)
+        return len(partitions_of(self._admin, topic, self._timeout))
 
     def mark(self, group: str, topic: str, partitions: Collection[int] | None = None) -> Mark:
         """Note where a topic ends now.
@@ -94,9 +90,12 @@ class GroupProgress:
         return True
 
     def _is_at_work(self, group: str) -> bool:
-        try:
-            asked = self._admin.describe_consumer_groups([group], request_timeout=self._timeout)
+        def question(seconds: float) -> bool:
+            asked = self._admin.describe_consumer_groups([group], request_timeout=seconds)
             return bool(asked[group].result().members)
+
+        try:
+            return ask(question, self._timeout)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return False
@@ -106,15 +105,5 @@ class GroupProgress:
         wanted = {number: end for number, end in mark.ends.items() if end > 0}
         if not wanted:
             return True
-        asked = ConsumerGroupTopicPartitions(
-            mark.group, [TopicPartition(mark.topic, number) for number in wanted]
-        )
-        try:
-            answers = self._admin.list_consumer_group_offsets(
-                [asked], request_timeout=self._timeout
-            )
-            places = answers[mark.group].result().topic_partitions
-        except KafkaException as error:
-            raise translated(error) from error
-        committed = {each.partition: each.offset for each in places if each.error is None}
+        committed = group_offsets(self._admin, mark.group, mark.topic, wanted, self._timeout)
         return all(committed.get(number, -1) >= end for number, end in wanted.items())

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-
 from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable, Undeliverable
 from heapline.events.model import Event
-from heapline.kafka.clients import admin, lone_consumer, translated
+from heapline.kafka.clients import admin, lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.connection_table import ConnectionFollower
+from heapline.kafka.group_offsets import group_offsets
 from heapline.kafka.headers import Origin
 from heapline.kafka.partition import partition_of
 from heapline.kafka.read_to_end import partitions_of, read_to_end
@@ -251,15 +250,6 @@ def settled_offsets(
         KafkaUnavailable: the brokers do not answer.
     """
     topic, group = names.topic(of), names.group(FORWARDER_GROUP)
-    asked = ConsumerGroupTopicPartitions(
-        group, [TopicPartition(topic, each) for each in partitions]
-    )
     seconds = settings.kafka.timeout_seconds
-    try:
-        # The client must live until the answer is there.
-        client = admin(settings.kafka)
-        answers = client.list_consumer_group_offsets([asked], request_timeout=seconds)
-        found = answers[group].result().topic_partitions
-    except KafkaException as error:
-        raise translated(error) from error
-    return {each.partition: max(0, each.offset) for each in found or ()}
+    found = group_offsets(admin(settings.kafka), group, topic, partitions, seconds)
+    return {number: max(0, offset) for number, offset in found.items()}

@@ -11,6 +11,7 @@ from heapline.errors import KafkaUnavailable
 from heapline.kafka.clients import transactional_producer, translated
 from heapline.kafka.headers import Deferral, Headers, Origin, foreign
 from heapline.kafka.partition import partition_of
+from heapline.kafka.read_to_end import partitions_of
 from heapline.kafka.topics import DEFERRED, DLQ, EVENT_BYTES, HEADROOM_BYTES
 from heapline.outcomes import Source
 
@@ -91,6 +92,7 @@ class TransactionalResender:
 
     Raises:
         KafkaUnavailable, Fenced: from the constructor and from `write`.
+        NotReady: from the constructor, if there is no topic of deferred events.
     """
 
     def __init__(self, settings: Settings, names: Names) -> None:
@@ -105,10 +107,9 @@ class TransactionalResender:
         )
         try:
             self._producer.init_transactions(_COMMIT_SECONDS)
-            topic = self._producer.list_topics(self._deferred, self._timeout_seconds)
         except KafkaException as error:
             raise translated(error) from error
-        self._partitions = len(topic.topics[self._deferred].partitions)
+        self._partitions = len(partitions_of(self._producer, self._deferred, self._timeout_seconds))
 
     @property
     def partitions(self) -> int:

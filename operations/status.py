@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # only its stub lacks it
+from confluent_kafka import KafkaException
 
 from consumers.forwarder.record import key_text
 from consumers.forwarder.status import ForwarderStatus
@@ -18,6 +17,7 @@ from heapline.clock import Deadline, SystemClock
 from heapline.errors import KafkaUnavailable
 from heapline.kafka.clients import admin, lone_consumer, translated
 from heapline.kafka.connection_table import ConnectionFollower
+from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import DEFERRED, EVENTS, FORWARDER_STATUS
@@ -191,11 +191,8 @@ class Observer:
         self._consumer.unassign()
 
     def _ends(self, topic: Topic, numbers: list[int]) -> dict[int, int]:
-        name = self._names.topic(topic)
-        asked = {TopicPartition(name, n): OffsetSpec.latest() for n in numbers}  # type: ignore[no-untyped-call]  # stubs
-        seconds = self._settings.kafka.timeout_seconds
+        logs = Logs(self._admin, self._settings.kafka.timeout_seconds)
         try:
-            futures = self._admin.list_offsets(asked, request_timeout=seconds)
-            return {there.partition: f.result().offset for there, f in futures.items()}
+            return logs.ends(self._names.topic(topic), numbers)
         except KafkaException as error:
             raise translated(error) from error

@@ -12,6 +12,7 @@ from heapline.clock import SystemClock
 from heapline.errors import NotReady, Undeliverable
 from heapline.events.model import Event
 from heapline.kafka import topics
+from heapline.kafka.asking import ask
 from heapline.kafka.clients import consumer_config, lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.connection_table import ConnectionFollower
@@ -165,7 +166,10 @@ def _committed(settings: Settings, names: Names, numbers: list[int]) -> Mapping[
     consumer = Consumer(consumer_config(settings.kafka, "dry-run", group))
     try:
         asked = [TopicPartition(topic, number) for number in numbers]
-        there = consumer.committed(asked, timeout=settings.kafka.timeout_seconds)
+        there = ask(
+            lambda seconds: consumer.committed(asked, timeout=seconds),
+            settings.kafka.timeout_seconds,
+        )
         return {found.partition: found.offset for found in there if found.offset >= 0}
     finally:
         consumer.close()

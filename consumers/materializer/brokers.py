@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
@@ -13,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # only its st
 
 from consumers.materializer.starting import Log, There
 from heapline.errors import NotReady
+from heapline.kafka.asking import ask
 from heapline.kafka.clients import translated
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def look(
         NotReady: a topic is missing.
     """
     try:
-        there = admin.list_topics(timeout=timeout_seconds)
+        there = ask(lambda seconds: admin.list_topics(timeout=seconds), timeout_seconds)
         missing = sorted(name for name in names if name not in there.topics)
         if missing:
             raise NotReady(f"topic {missing[0]} is missing: run `heapline topics apply`")
@@ -61,28 +63,37 @@ def _topic_ids(
     admin: AdminClient, names: Collection[str], timeout_seconds: float
 ) -> dict[str, str]:
     asked = TopicCollection(sorted(names))
-    futures = admin.describe_topics(asked, request_timeout=timeout_seconds)
-    return {name: str(future.result().topic_id) for name, future in futures.items()}
+
+    def question(seconds: float) -> dict[str, str]:
+        futures = admin.describe_topics(asked, request_timeout=seconds)
+        return {name: str(future.result().topic_id) for name, future in futures.items()}
+
+    return ask(question, timeout_seconds)
 
 
 def _logs(
     admin: AdminClient, places: list[TopicPartition], timeout_seconds: float
 ) -> dict[tuple[str, int], Log]:
-    found: list[dict[tuple[str, int], int]] = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # stubs
+
+    def offsets(spec: OffsetSpec, seconds: float) -> dict[tuple[str, int], int]:
         futures = admin.list_offsets(
             {place: spec for place in places},  # noqa: C420 -- TopicPartition hashes by name
-            request_timeout=timeout_seconds,
+            request_timeout=seconds,
         )
-        found.append(
-            {(each.topic, each.partition): f.result().offset for each, f in futures.items()}
-        )
-    starts, ends = found
+        return {(each.topic, each.partition): f.result().offset for each, f in futures.items()}
+
+    starts, ends = (
+        ask(partial(offsets, spec), timeout_seconds)
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
+    )
     return {place: Log(start, ends[place]) for place, start in starts.items()}
 
 
 def _tombstones_kept_ms(admin: AdminClient, name: str, timeout_seconds: float) -> int:
     resource = ConfigResource(ResourceType.TOPIC, name)
-    futures = admin.describe_configs([resource], request_timeout=timeout_seconds)
-    (future,) = futures.values()
-    return int(future.result()[_TOMBSTONES_KEPT].value)
+
+    def question(seconds: float) -> int:
+        (future,) = admin.describe_configs([resource], request_timeout=seconds).values()
+        return int(future.result()[_TOMBSTONES_KEPT].value)
+
+    return ask(question, timeout_seconds)

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from devstack.demo.books import Books
 from heapline.kafka import topics
+from heapline.kafka.asking import ask
 from heapline.kafka.clients import consumer_config, lone_consumer, translated
 from heapline.kafka.headers import REPLAYED, DeadLetter
 from heapline.kafka.read_to_end import partitions_of, read_to_end
@@ -57,7 +58,9 @@ def committed(settings: Settings, topic: str) -> Mapping[int, int]:
     with closing(Consumer(consumer_config(settings.kafka, "demo", group))) as consumer:
         asked = [TopicPartition(topic, each) for each in partitions_of(consumer, topic)]
         try:
-            answers = consumer.committed(asked, settings.kafka.timeout_seconds)
+            answers = ask(
+                lambda seconds: consumer.committed(asked, seconds), settings.kafka.timeout_seconds
+            )
         except KafkaException as error:
             raise translated(error) from error
     for each in answers:

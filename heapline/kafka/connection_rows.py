@@ -11,7 +11,7 @@ from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable, RegistryUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.connection import Connection
 from heapline.kafka.clients import translated
-from heapline.kafka.read_to_end import STALL_SECONDS, Ends, partitions_of
+from heapline.kafka.read_to_end import STALL_SECONDS, Ends, bounds, partitions_of
 from heapline.telemetry.logs import logger
 from heapline.words import Workspace
 
@@ -130,17 +130,12 @@ def open_at_beginning(consumer: Consumer, topic: str, timeout_seconds: float) ->
         KafkaUnavailable: the brokers did not answer in time.
     """
     partitions = partitions_of(consumer, topic, timeout_seconds)
-    targets = {}
+    found = {each: bounds(consumer, topic, each, timeout_seconds) for each in partitions}
     try:
-        for each in partitions:
-            place = TopicPartition(topic, each)
-            low, high = consumer.get_watermark_offsets(place, timeout_seconds, cached=False)
-            if high > low:
-                targets[each] = high
         consumer.assign([TopicPartition(topic, each, OFFSET_BEGINNING) for each in partitions])
     except KafkaException as error:
         raise translated(error) from error
-    return Ends(targets)
+    return Ends({each: high for each, (low, high) in found.items() if high > low})
 
 
 def load(

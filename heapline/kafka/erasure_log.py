@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from heapline.clock import Deadline, SystemClock
 from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.errors import KafkaUnavailable, NotReady, RegistryUnavailable, Undeliverable
-from heapline.kafka.clients import lone_consumer, translated
+from heapline.kafka.clients import lone_consumer
 from heapline.kafka.codec import Decoder
-from heapline.kafka.read_to_end import partitions_of
+from heapline.kafka.read_to_end import bounds, partitions_of
 from heapline.kafka.topics import ERASURES, Names
 from heapline.telemetry.logs import logger
 
@@ -121,13 +121,7 @@ class KafkaErasureLog:
         consumer = self._opened()
         if consumer is None:
             return _NOTHING
-        place = TopicPartition(self._topic, PARTITION)
-        try:
-            _, end = consumer.get_watermark_offsets(
-                place, self._kafka.timeout_seconds, cached=False
-            )
-        except KafkaException as error:
-            raise translated(error) from error
+        _, end = bounds(consumer, self._topic, PARTITION, self._kafka.timeout_seconds)
         deadline = Deadline(self._clock, _CATCH_UP_SECONDS)
         changed: set[Workspace] = set()
         while self.position < end:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # only its stub lacks it
 
+from heapline.kafka.asking import ask
 from heapline.kafka.starting_point import Log
 
 if TYPE_CHECKING:
@@ -48,12 +49,19 @@ class Logs:
         return self._offsets(topic, list(numbers), OffsetSpec.latest())  # type: ignore[no-untyped-call]  # stubs
 
     def _topic_id(self, topic: str) -> str:
-        futures = self._admin.describe_topics(
-            TopicCollection([topic]), request_timeout=self._timeout
-        )
-        return str(futures[topic].result().topic_id)
+        asked = TopicCollection([topic])
+
+        def question(seconds: float) -> str:
+            futures = self._admin.describe_topics(asked, request_timeout=seconds)
+            return str(futures[topic].result().topic_id)
+
+        return ask(question, self._timeout)
 
     def _offsets(self, topic: str, numbers: list[int], spec: OffsetSpec) -> dict[int, int]:
         asked = {TopicPartition(topic, number): spec for number in numbers}
-        futures = self._admin.list_offsets(asked, request_timeout=self._timeout)
-        return {there.partition: future.result().offset for there, future in futures.items()}
+
+        def question(seconds: float) -> dict[int, int]:
+            futures = self._admin.list_offsets(asked, request_timeout=seconds)
+            return {there.partition: future.result().offset for there, future in futures.items()}
+
+        return ask(question, self._timeout)

@@ -13,12 +13,14 @@ from confluent_kafka import OFFSET_END, KafkaError, KafkaException, TopicPartiti
 
 from heapline.clock import Clock, Deadline, SystemClock
 from heapline.errors import KafkaUnavailable, NotReady
+from heapline.kafka.asking import ask
 from heapline.kafka.clients import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from confluent_kafka import Consumer, Message
+    from confluent_kafka import Consumer, Message, Producer
+    from confluent_kafka.admin import AdminClient
 
 _BATCH: Final = 1_000
 _POLL_SECONDS: Final = 0.1
@@ -104,7 +106,7 @@ def read_to_end(
     first = _starts(consumer, topic, wanted, from_ms, timeout_seconds)
     told = ends or {}
     last = {
-        each: told[each] if each in told else _end(consumer, topic, each, timeout_seconds)
+        each: told[each] if each in told else bounds(consumer, topic, each, timeout_seconds)[1]
         for each in wanted
     }
     left = Ends({each: min(last[each], (until or {}).get(each, last[each])) for each in wanted})
@@ -117,21 +119,28 @@ def read_to_end(
         yield from _records(consumer, topic, left, stall_seconds, clock or SystemClock(), idle)
 
 
-def partitions_of(consumer: Consumer, topic: str, timeout_seconds: float = 10.0) -> list[int]:
-    """List a topic's partitions.
+def partitions_of(
+    client: Consumer | Producer | AdminClient, topic: str, timeout_seconds: float = 10.0
+) -> list[int]:
+    """List a topic's partitions, whoever asks.
 
     Raises:
         NotReady: there is no such topic.
         KafkaUnavailable: the brokers do not answer.
     """
+
+    def question(seconds: float) -> list[int]:
+        found = client.list_topics(topic, seconds).topics[topic]
+        if found.error is None:
+            return sorted(found.partitions)
+        if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise _missing(topic)
+        raise KafkaException(found.error)
+
     try:
-        found = consumer.list_topics(topic, timeout_seconds).topics[topic]
+        return ask(question, timeout_seconds)
     except KafkaException as error:
         raise translated(error) from error
-    if found.error is not None:
-        missing = found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-        raise _missing(topic) if missing else translated(found.error)
-    return sorted(found.partitions)
 
 
 def _missing(topic: str) -> NotReady:
@@ -146,26 +155,40 @@ def _starts(
     timeout_seconds: float,
 ) -> dict[int, int]:
     """Find where to start; `OFFSET_END` where nothing is as new as `from_ms`."""
+    if from_ms is None:
+        return {each: bounds(consumer, topic, each, timeout_seconds)[0] for each in partitions}
+    asked = [TopicPartition(topic, each, max(0, from_ms)) for each in partitions]
     try:
-        if from_ms is None:
-            return {
-                each: consumer.get_watermark_offsets(
-                    TopicPartition(topic, each), timeout_seconds, cached=False
-                )[0]
-                for each in partitions
-            }
-        asked = [TopicPartition(topic, each, max(0, from_ms)) for each in partitions]
-        found = consumer.offsets_for_times(asked, timeout_seconds)
+        found = ask(lambda seconds: _at_times(consumer, asked, seconds), timeout_seconds)
     except KafkaException as error:
         raise translated(error) from error
     return {each.partition: each.offset for each in found}
 
 
-def _end(consumer: Consumer, topic: str, partition: int, timeout_seconds: float) -> int:
+def _at_times(
+    consumer: Consumer, asked: list[TopicPartition], seconds: float
+) -> list[TopicPartition]:
+    found = consumer.offsets_for_times(asked, seconds)
+    for each in found:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return found
+
+
+def bounds(
+    consumer: Consumer, topic: str, partition: int, timeout_seconds: float
+) -> tuple[int, int]:
+    """Give where a partition starts and ends for this consumer.
+
+    Raises:
+        KafkaUnavailable: the brokers do not answer.
+    """
+    place = TopicPartition(topic, partition)
     try:
-        return consumer.get_watermark_offsets(
-            TopicPartition(topic, partition), timeout_seconds, cached=False
-        )[1]
+        return ask(
+            lambda seconds: consumer.get_watermark_offsets(place, seconds, cached=False),
+            timeout_seconds,
+        )
     except KafkaException as error:
         raise translated(error) from error
 

@@ -3,15 +3,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from heapline.errors import KafkaUnavailable, NotReady
-from heapline.kafka.clients import admin, lone_consumer
+from heapline.kafka.clients import admin, consumer_config, lone_consumer
 from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import Ends, partitions_of, read_to_end
 from tests.on_kafka import (
@@ -25,7 +28,7 @@ from tests.on_kafka import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from confluent_kafka import Consumer
+    from confluent_kafka import TopicPartition
 
     from devstack.world import World
     from heapline.settings import Settings
@@ -104,6 +107,51 @@ def test_empty_topic_ends_at_once(consumer: Consumer, settings: Settings) -> Non
     assert list(read_to_end(consumer, topic)) == []
     assert time.monotonic() - started < 2
     assert partitions_of(consumer, topic) == [0, 1, 2, 3]
+
+
+class Settling(Consumer):
+    """A consumer whose brokers are still being told of the topic when each question comes."""
+
+    def __init__(self, config: dict[str, Any], settling: int = 2) -> None:
+        super().__init__(config)
+        self.settling = settling
+        self.asked: Counter[str] = Counter()
+
+    def get_watermark_offsets(self, *args: Any, **more: Any) -> tuple[int, int]:  # noqa: ANN401 -- handed on
+        """Not at once."""
+        self._not_at_once("bounds")
+        return super().get_watermark_offsets(*args, **more)
+
+    def offsets_for_times(self, *args: Any, **more: Any) -> list[TopicPartition]:  # noqa: ANN401 -- handed on
+        """Not at once."""
+        self._not_at_once("times")
+        return super().offsets_for_times(*args, **more)
+
+    def _not_at_once(self, question: str) -> None:
+        self.asked[question] += 1
+        if self.asked[question] <= self.settling:
+            raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+
+
+@pytest.mark.parametrize("from_ms", [None, 0])
+def test_brokers_that_are_just_told_of_the_topic_are_asked_again(
+    settings: Settings, from_ms: int | None
+) -> None:
+    """A leader that does not know yet that it is one is no reason to give up."""
+    topic = make_topic(settings, "new")
+    write(settings, topic, [{"value": b"x"}])
+    settling = Settling(consumer_config(settings.kafka, "test", "test"))
+    with closing(settling):
+        assert values(read_to_end(settling, topic, from_ms=from_ms)) == [b"x"]
+    assert settling.asked["times" if from_ms == 0 else "bounds"] > 2
+
+
+def test_brokers_that_stay_unsettled_are_an_error(settings: Settings) -> None:
+    """After the time for a question it is ours to say."""
+    topic = make_topic(settings, "never")
+    settling = Settling(consumer_config(settings.kafka, "test", "test"), settling=1_000_000)
+    with closing(settling), pytest.raises(KafkaUnavailable, match="leader"):
+        list(read_to_end(settling, topic, timeout_seconds=0.3))
 
 
 def test_all_records_of_all_partitions_come(consumer: Consumer, settings: Settings) -> None:
