@@ -15,10 +15,12 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import orjson
 
 from heapline.memberships import MembershipReader
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import IndexWriter
+from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,12 +34,13 @@ def batch(chance: random.Random, users: Sequence[str], segments: Sequence[str]) 
     """Let users enter or leave at random."""
     count = len(users)
     return RawChanges(
-        workspace=["acme"] * count,
-        user=users,
-        segment=chance.choices(segments, k=count),
-        enters=chance.choices((True, False), k=count),
-        at_ms=[time.time_ns() // 1_000_000] * count,
-        sync=["sync"] * count,
+        user=list(users),
+        names=[("acme", segment) for segment in segments],
+        name=np.array(chance.choices(range(len(segments)), k=count), np.int32),
+        enters=np.array(chance.choices((True, False), k=count), np.bool_),
+        at_ms=np.full(count, time.time_ns() // 1_000_000, np.int64),
+        syncs=["sync"],
+        sync=np.zeros(count, np.int32),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ _SENDERS: Final = 4
 _BIG_PAGE_USERS: Final = 10_000
 _SEGMENTS: Final = 50
 _SEGMENTS_A_USER: Final = 10
+_STRIDE: Final = 43
+"""Has no divisor in common with the number of segments, so that every user is in as many."""
 _PARTITIONS: Final = 12
 _MS: Final = 1_000
 _LONGEST_SECONDS: Final = 900.0
@@ -237,6 +240,7 @@ def _fill(site: SegmentSite, memberships: int) -> None:
 def _members(
     workspace: Workspace, memberships: int
 ) -> Iterator[tuple[bytes, list[tuple[str, str | bytes | None]]]]:
+    """Give memberships as the first sync of each segment writes them: in pages of one segment."""
     users = max(1, memberships // _SEGMENTS_A_USER)
     ids = [
         str(uuid.UUID(int=(n * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128)) for n in range(users)
@@ -246,11 +250,14 @@ def _members(
     )
     plain: list[tuple[str, str | bytes | None]] = [*change.headers()]
     last = [*plain, ("heapline-page-end", b"")]
-    for number in range(memberships):
-        user, turn = number % users, number // users
-        segment = f"segment-{(user + turn * 7) % _SEGMENTS}"
-        end = number % _BIG_PAGE_USERS == _BIG_PAGE_USERS - 1 or number == memberships - 1
-        yield orjson.dumps((workspace, ids[user], segment)), last if end else plain
+    for segment in range(_SEGMENTS):
+        members = [
+            ids[n] for n in range(users) if (segment - n) * _STRIDE % _SEGMENTS < _SEGMENTS_A_USER
+        ]
+        random.Random(segment).shuffle(members)
+        for number, user in enumerate(members, 1):
+            end = number % _BIG_PAGE_USERS == 0 or number == len(members)
+            yield orjson.dumps((workspace, user, f"segment-{segment}")), last if end else plain
 
 
 def _flush(producer: Producer) -> None:

@@ -6,13 +6,13 @@ leaves without having been in leaves no trace.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from heapline.memberships.keys import key_groups
+from state.index_new_users import first_entering
 from state.index_pairs import pairs_of
 from state.payload import NO_SYNC, Changes, NewSegments, NewUsers
 
@@ -22,32 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heapline.memberships.keys import KeyGroup
+    from state.raw_changes import RawChanges, SegmentName
 
 _UNKNOWN: Final = -1
-SegmentName = tuple[str, str]
-"""A workspace, and the id of one of its segments."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawChanges:
-    """Enters and leaves as read, as columns of one length, in the order in which they happened.
-
-    Attributes:
-        workspace, user, segment: ids, as text.
-        enters: True for an enter, False for a leave.
-        at_ms: when the page was accepted, since 1970-01-01 UTC.
-        sync: which sync said so; None where none was named.
-    """
-
-    workspace: Sequence[str] = ()
-    user: Sequence[str] = ()
-    segment: Sequence[str] = ()
-    enters: Sequence[bool] = ()
-    at_ms: Sequence[int] = ()
-    sync: Sequence[str | None] = ()
-
-    def __len__(self) -> int:
-        return len(self.user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +84,20 @@ def stage(known: Contents, raw: RawChanges, segments: Iterable[SegmentName] = ()
         raw: what was read; a pair may occur several times, and order counts.
         segments: names of those whose rows are to be published with it.
     """
-    enters = np.fromiter(raw.enters, np.bool_, len(raw))
     names = _Names(known)
-    segment = names.of_changes(raw, enters)
+    segment = names.of_changes(raw)
     for name in segments:
         names.code(name)
     users = _Users(known, names)
-    user = users.of_changes(raw, enters)
+    user = users.of_changes(raw)
     rows = np.flatnonzero((segment >= 0) & (user >= 0))
-    rows = rows[_effective(known, user[rows], segment[rows], enters[rows])]
+    rows = rows[_effective(known, user[rows], segment[rows], raw.enters[rows])]
     return Staged(
         known.generation,
         names.new_workspaces,
         users.new_users(),
         names.new_segments(),
-        _changes(raw, rows, user, segment, enters),
+        _changes(raw, rows, user, segment),
     )
 
 
@@ -154,13 +130,12 @@ class _Names:
             code = self._segments.setdefault(name, following)
         return code
 
-    def of_changes(self, raw: RawChanges, enters: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def of_changes(self, raw: RawChanges) -> NDArray[np.int64]:
         """Give each change's segment, negative where nobody ever entered it."""
-        named = list(zip(raw.workspace, raw.segment, strict=True))
-        for name in dict.fromkeys(itertools.compress(named, enters.tolist())):
-            self.code(name)
-        codes = {each: self._code_of(each) for each in set(named)}
-        return np.fromiter(map(codes.__getitem__, named), np.int64, len(named))
+        for place in _in_order(raw.name[raw.enters]):
+            self.code(raw.names[place])
+        codes = np.array([self._code_of(each) for each in raw.names], np.int64)
+        return codes[raw.name] if codes.size else np.empty(0, np.int64)
 
     def _code_of(self, name: SegmentName) -> int:
         known = self._known.segment_codes.get(name)
@@ -180,9 +155,9 @@ class _Users:
     def __init__(self, known: Contents, names: _Names) -> None:
         self._known = known
         self._names = names
-        self._new: dict[tuple[int, str], int] = {}
+        self._new_users = NewUsers()
 
-    def of_changes(self, raw: RawChanges, enters: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def of_changes(self, raw: RawChanges) -> NDArray[np.int64]:
         """Give each change's user, negative where the user was never in anything."""
         if not len(raw):
             return np.empty(0, np.int64)
@@ -193,40 +168,41 @@ class _Users:
             return codes
         users = raw.user if rows.size == len(raw) else [raw.user[row] for row in rows.tolist()]
         groups = list(key_groups(users, workspaces[rows]))
-        codes[rows] = self._known.find_users(groups, rows.size)
-        self._add(raw, workspaces, codes, enters)
+        found = self._known.find_users(groups, rows.size)
+        codes[rows] = found
+        unknown = found < 0
+        if unknown.any():
+            first = first_entering(groups, unknown, raw.enters[rows])
+            self._add(raw, workspaces, codes, rows, first)
         return codes
 
     def _workspaces(self, raw: RawChanges) -> NDArray[np.int64]:
         names, new = self._known.workspace_codes, set(self._names.new_workspaces)
-        codes = {
-            each: self._names.workspace(each) if each in names or each in new else _UNKNOWN
-            for each in set(raw.workspace)
-        }
-        return np.fromiter(map(codes.__getitem__, raw.workspace), np.int64, len(raw))
+        codes = [
+            self._names.workspace(each) if each in names or each in new else _UNKNOWN
+            for each, _ in raw.names
+        ]
+        return np.array(codes, np.int64)[raw.name]
 
     def _add(
         self,
         raw: RawChanges,
         workspaces: NDArray[np.int64],
         codes: NDArray[np.int64],
-        enters: NDArray[np.bool_],
+        rows: NDArray[np.int64],
+        first: NDArray[np.int64],
     ) -> None:
-        rows = np.flatnonzero((codes < 0) & (workspaces >= 0))
-        if not rows.size:
-            return
-        users = map(raw.user.__getitem__, rows.tolist())
-        names = list(zip(workspaces[rows].tolist(), users, strict=True))
-        entering = dict.fromkeys(itertools.compress(names, enters[rows].tolist()))
-        first = self._known.user_count
-        self._new = {name: first + place for place, name in enumerate(entering)}
-        given = map(self._new.get, names, itertools.repeat(_UNKNOWN))
-        codes[rows] = np.fromiter(given, np.int64, len(names))
+        """Give codes to new users, in the order in which they enter."""
+        entering = np.unique(first[first >= 0])
+        new = np.flatnonzero(first >= 0)
+        codes[rows[new]] = np.searchsorted(entering, first[new]) + self._known.user_count
+        chosen = rows[entering]
+        ids = [raw.user[row] for row in chosen.tolist()]
+        self._new_users = NewUsers(workspaces[chosen].astype(np.uint32), ids)
 
     def new_users(self) -> NewUsers:
         """Give those that are new, in the order of their codes."""
-        workspaces = np.array([workspace for workspace, _ in self._new], np.uint32)
-        return NewUsers(workspaces, [user for _, user in self._new])
+        return self._new_users
 
 
 def _effective(
@@ -254,18 +230,24 @@ def _changes(
     rows: NDArray[np.int64],
     user: NDArray[np.int64],
     segment: NDArray[np.int64],
-    enters: NDArray[np.bool_],
 ) -> Changes:
-    kept = rows.tolist()
-    syncs = [raw.sync[row] for row in kept]
-    named = [each for each in dict.fromkeys(syncs) if each is not None]
-    places: dict[str | None, int] = {sync_id: place for place, sync_id in enumerate(named)}
-    places[None] = NO_SYNC
+    sync = raw.sync[rows]
+    named = _in_order(sync[sync != NO_SYNC])
+    places = np.full(len(raw.syncs) + 1, NO_SYNC, np.int32)
+    places[named] = np.arange(len(named))
     return Changes(
         user=user[rows].astype(np.uint32),
         segment=segment[rows].astype(np.uint32),
-        enters=enters[rows],
-        at_ms=np.fromiter(raw.at_ms, np.int64, len(raw))[rows],
-        sync=np.fromiter(map(places.__getitem__, syncs), np.int32, len(syncs)),
-        sync_id=named,
+        enters=raw.enters[rows],
+        at_ms=raw.at_ms[rows],
+        sync=places[sync],
+        sync_id=[raw.syncs[place] for place in named],
     )
+
+
+def _in_order(places: NDArray[np.int32]) -> list[int]:
+    """Give the distinct places of a column, in the order of their first appearance."""
+    if not places.size:
+        return []
+    changes = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
+    return list(dict.fromkeys(places[changes].tolist()))

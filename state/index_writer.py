@@ -24,7 +24,7 @@ from state.index_base import BaseColumns
 from state.index_delta import Delta
 from state.index_files import IndexFiles
 from state.index_merge import Merging
-from state.index_staging import RawChanges, Staged, stage
+from state.index_staging import Staged, stage
 from state.payload import KnownMemberships, KnownUsers
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from heapline.memberships.base import Base
     from heapline.memberships.keys import KeyGroup
-    from state.index_staging import SegmentName
+    from state.raw_changes import RawChanges, SegmentName
 
-__all__ = ["IndexWriter", "RawChanges", "Staged"]
+__all__ = ["IndexWriter", "Staged"]
 
 MERGE_BYTES: Final = 4 * 1024 * 1024
 """An overlay of at least this, and of a share of its base, is merged: each payload rewrites it."""

@@ -11,7 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from consumers.materializer.pages import Columns, PartitionPages
+from consumers.materializer.pages import PartitionPages
+from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ class Assembled(Generic[RowT, OutcomeT]):
         positions: for each partition where to go on after a restart.
     """
 
-    changes: Columns = field(default_factory=Columns)
+    changes: RawChanges = field(default_factory=RawChanges)
     rows: list[RowT] = field(default_factory=list)
     outcomes: list[OutcomeT] = field(default_factory=list)
     positions: dict[Place, int] = field(default_factory=dict)
@@ -178,16 +179,22 @@ class Assembler(Generic[RowT, OutcomeT]):
     def cut(self) -> Assembled[RowT, OutcomeT]:
         """Give out what belongs into the next transaction; maybe nothing but positions."""
         cut: Assembled[RowT, OutcomeT] = Assembled()
-        for partition in self._in_turn():
-            room = self.bounds.changes - len(cut.changes)
-            if room > 0:
-                cut.changes.extend(self._pages[partition].give(room))
+        cut.changes = self._whole_pages()
         cut.rows = self._true_rows()
         cut.outcomes, self._outcomes = self._outcomes, []
         cut.positions = self.positions()
         if not self.whole:
             self._since = None
         return cut
+
+    def _whole_pages(self) -> RawChanges:
+        parts: list[RawChanges] = []
+        room = self.bounds.changes
+        for partition in self._in_turn():
+            if room > 0:
+                parts.append(self._pages[partition].give(room))
+                room -= len(parts[-1])
+        return RawChanges.joined([part for part in parts if len(part)])
 
     def positions(self) -> dict[Place, int]:
         """Tell for each partition where to go on once all that was given out is applied."""

@@ -1,41 +1,40 @@
 """Records of the three topics, read many at a time.
 
-What a membership record says besides its key stands in its headers too (see
-`heapline.heap.membership_record`), so that its value need not be decoded: this is the hot path.
+Membership records are the hot path: they are read as columns where they can be (`columns`), else
+one by one, which is exact whoever wrote them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import orjson
+import numpy as np
+from confluent_kafka import Message
 
-from consumers.materializer.pages import Columns, Run
+from consumers.materializer.columns import FURTHEST, ends_page, facts_in_columns, keys_in_columns
+from consumers.materializer.pages import Run
 from consumers.materializer.segment_rows import visible_row
 from heapline.errors import Undeliverable
-from heapline.heap.membership_record import AT, PAGE_END, SYNC, MembershipChange
+from heapline.heap.membership_record import MembershipChange
 from heapline.heap.segment_keys import memberships_partition
 from heapline.heap.segment_record import HeapSegment
 from heapline.kafka.codec import Decoder
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 from state.payload import OutcomeFacts
+from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from confluent_kafka import Message
-
+    from consumers.materializer.columns import Headers, Told
     from consumers.materializer.segment_rows import VisibleRow
     from heapline.erasures import Erasures
     from heapline.kafka.codec import SchemaSource
+    from state.raw_changes import Fact
 
-Headers = list[tuple[str, bytes]]
-_Facts = tuple[str, str, str, bool, int, str | None]
-_Put = Callable[[str, str, str, bool, int, str | None], None]
-_NO_HEADERS: Final[Headers] = []
-_OWN_HEADERS: Final = 2
+_AT_ONCE: Final = 1_000
+"""Records in one try at reading columns: one that is unusual sends as many the exact way."""
 _REMEMBERED: Final = 10_000
 _TELLING: Final = 8
 """So many unreadable records of one kind are logged one by one; all are counted."""
@@ -65,68 +64,96 @@ class RecordReader:
         self._segments = Decoder("HeapSegment", schemas)
         self._outcomes = Decoder("OutcomeCounts", schemas)
         self._partitions = memberships_partitions
-        self._sync_ids: dict[bytes, str] = {}
-        self._values: dict[bytes, tuple[int, str | None]] = {}
+        self._values: dict[bytes, Told] = {}
         self._told: dict[str, int] = {}
 
-    def changes(self, messages: Sequence[Message]) -> Run:
-        """Read neighbours of one partition."""
-        columns = Columns()
-        ends: list[tuple[int, int]] = []
-        put = self._kept(_appender(columns))
-        for message in messages:
-            headers = cast("Headers", message.headers() or _NO_HEADERS)
-            self._put(message, headers, put)
-            if headers and _ends_page(headers):
-                ends.append((len(columns), (message.offset() or 0) + 1))
-        if len(self._sync_ids) > _REMEMBERED:
-            self._sync_ids.clear()
-        return Run(columns, ends, (messages[-1].offset() or 0) + 1)
+    def changes(self, messages: Sequence[Message], *, whole_pages: bool = True) -> Run:
+        """Read neighbours of one partition.
 
-    def changes_without_pages(self, messages: Sequence[Message]) -> Run:
-        """The same where nobody looks yet, so that pages may be shown in parts.
-
-        Reading headers costs more than all the rest; an enter's value tells as much, and
-        neighbours have the same.
+        Args:
+            messages: records, no errors.
+            whole_pages: tell where pages end; else they end behind the last record. Reading
+                headers costs as much as all the rest, so it is left out where nobody looks yet.
         """
-        columns = Columns()
-        put = self._kept(_appender(columns))
-        values = self._values
-        for message in messages:
-            value = message.value()
-            told = None if value is None else values.get(value) or self._remembered(value)
-            if told is None:
-                self._put(message, cast("Headers", message.headers() or _NO_HEADERS), put)
-                continue
-            try:
-                workspace, user, segment = _key_of(message)
-            except (ValueError, TypeError) as error:
-                self._pass_over("membership", message, error)
-                continue
-            put(workspace, user, segment, True, *told)  # noqa: FBT003 -- as a column has it
-        if len(values) > _REMEMBERED:
-            values.clear()
+        parts: list[RawChanges] = []
+        ends: list[tuple[int, int]] = []
+        count = 0
+        for start in range(0, len(messages), _AT_ONCE):
+            some = messages[start : start + _AT_ONCE]
+            headers = _headers(some) if whole_pages else None
+            part, before = self.in_columns(some, headers) or self.one_by_one(some, headers)
+            if headers is not None:
+                ends += [
+                    (count + before[place], (some[place].offset() or 0) + 1)
+                    for place, told in enumerate(headers)
+                    if told and ends_page(told)
+                ]
+            parts.append(part)
+            count += len(part)
         after = (messages[-1].offset() or 0) + 1
-        return Run(columns, [(len(columns), after)], after)
+        if not whole_pages:
+            ends = [(count, after)]
+        if len(self._values) > _REMEMBERED:
+            self._values.clear()
+        return Run(RawChanges.joined([part for part in parts if len(part)]), ends, after)
 
-    def _kept(self, put: _Put) -> _Put:
+    def in_columns(
+        self, messages: Sequence[Message], headers: Sequence[Headers | None] | None
+    ) -> tuple[RawChanges, Sequence[int]] | None:
+        """Read records as heapline writes them; None where one is not so written.
+
+        Returns:
+            What was read, and for each record how many facts stand up to and including it.
+        """
+        keys = keys_in_columns([*map(Message.key, messages)])
+        if keys is None:
+            return None
+        facts = facts_in_columns(
+            [*map(Message.value, messages)],
+            self._told_by,
+            headers.__getitem__ if headers is not None else lambda at: _headers([messages[at]])[0],
+        )
+        if facts is None:
+            return None
+        raw = RawChanges(
+            keys.user, keys.names, keys.name, facts.enters, facts.at_ms, facts.syncs, facts.sync
+        )
+        if not self._erasures:
+            return raw, range(1, len(raw) + 1)
+        kept = np.fromiter(map(self._is_kept, raw.facts()), np.bool_, len(raw))
+        return raw.where(kept), np.cumsum(kept).tolist()
+
+    def one_by_one(
+        self, messages: Sequence[Message], headers: Sequence[Headers | None] | None
+    ) -> tuple[RawChanges, Sequence[int]]:
+        """Read records as anybody may have written them."""
+        facts: list[Fact] = []
+        before: list[int] = []
+        for told, message in zip(headers or _headers(messages), messages, strict=True):
+            fact = self._fact(message, told or [])
+            if fact is not None and self._is_kept(fact):
+                facts.append(fact)
+            before.append(len(facts))
+        return RawChanges.of(facts), before
+
+    def _fact(self, message: Message, headers: Headers) -> Fact | None:
+        try:
+            change = MembershipChange.read(
+                message.key(), message.value(), headers, message.timestamp()[1], self._when
+            )
+        except ValueError as error:
+            self._pass_over("membership", message, error)
+            return None
+        if abs(change.at_ms) >= FURTHEST:
+            self._pass_over("membership", message, f"there is no time {change.at_ms}")
+            return None
+        who = change.workspace, change.user, change.segment
+        return (*who, change.enters, change.at_ms, change.sync)
+
+    def _is_kept(self, fact: Fact) -> bool:
         """Pass over what was accepted before its user was erased."""
-        erasures = self._erasures
-        if not erasures:
-            return put
-
-        def put_unless_erased(
-            workspace: str,
-            user: str,
-            segment: str,
-            enters: bool,  # noqa: FBT001 -- as a column has it
-            at_ms: int,
-            sync: str | None,
-        ) -> None:
-            if not erasures.cover(workspace, user, at_ms):
-                put(workspace, user, segment, enters, at_ms, sync)
-
-        return put_unless_erased
+        workspace, user, _, _, at_ms, _ = fact
+        return not self._erasures or not self._erasures.cover(workspace, user, at_ms)
 
     def row(self, message: Message) -> VisibleRow | None:
         """Read a segment's row; None for a tombstone and for what is none."""
@@ -149,33 +176,11 @@ class RecordReader:
             return []
         return [_outcome(record["workspace"], each) for each in record["counts"]]
 
-    def _put(self, message: Message, headers: Headers, put: _Put) -> None:
-        try:
-            facts = self._quickly(message, headers)
-        except (ValueError, TypeError):
-            self._slowly(message, headers, put)
-        else:
-            put(*facts)
-
-    def _quickly(self, message: Message, headers: Headers) -> _Facts:
-        """Read a record as heapline writes it.
-
-        Raises:
-            ValueError, TypeError: it is not so written.
-        """
-        workspace, user, segment = _key_of(message)
-        name, at_ms = headers[0] if headers else ("", b"")
-        if name != AT:
-            raise ValueError("its first header is another's")
-        sync = None
-        if len(headers) > 1 and headers[1][0] == SYNC:
-            told = headers[1][1]
-            # Thousands of neighbours name one sync: they share its text.
-            sync = self._sync_ids.get(told) or self._sync_ids.setdefault(told, told.decode())
-        return workspace, user, segment, message.value() is not None, int(at_ms), sync
-
-    def _remembered(self, value: bytes) -> tuple[int, str | None] | None:
+    def _told_by(self, value: bytes) -> Told | None:
         """Read a value; None where it is none."""
+        told = self._values.get(value)
+        if told is not None:
+            return told
         try:
             record = self._memberships.decode(value)
         except Undeliverable:
@@ -183,31 +188,13 @@ class RecordReader:
         told = int(record["entered_at"]), record["sync_task_id"]
         return self._values.setdefault(value, told)
 
-    def _slowly(self, message: Message, headers: Headers, put: _Put) -> None:
-        """Read a record as anybody may have written it."""
-        try:
-            change = MembershipChange.read(
-                message.key(), message.value(), headers, message.timestamp()[1], self._when
-            )
-        except ValueError as error:
-            self._pass_over("membership", message, error)
-            return
-        put(
-            change.workspace,
-            change.user,
-            change.segment,
-            change.enters,
-            change.at_ms,
-            change.sync,
-        )
-
     def _when(self, value: bytes) -> dict[str, Any]:
         try:
             return self._memberships.decode(value)
         except Undeliverable as error:
             raise ValueError(str(error)) from error
 
-    def _pass_over(self, what: str, message: Message, error: Exception) -> None:
+    def _pass_over(self, what: str, message: Message, error: object) -> None:
         metrics.MATERIALIZER_UNREADABLE.labels(what).inc()
         self._told[what] = self._told.get(what, 0) + 1
         if self._told[what] <= _TELLING:
@@ -221,47 +208,8 @@ class RecordReader:
             )
 
 
-def _ends_page(headers: Headers) -> bool:
-    """It comes last where heapline wrote the record; others may have added theirs."""
-    if headers[-1][0] == PAGE_END:
-        return True
-    return len(headers) > _OWN_HEADERS and any(name == PAGE_END for name, _ in headers)
-
-
-def _key_of(message: Message) -> tuple[str, str, str]:
-    """Read a key.
-
-    Raises:
-        ValueError, TypeError: it is not an array of three texts.
-    """
-    key = orjson.loads(message.key() or b"")
-    workspace, user, segment = key
-    if not (type(key) is list and type(workspace) is type(user) is type(segment) is str):
-        raise ValueError("the key is not an array of texts")
-    return workspace, user, segment
-
-
-def _appender(columns: Columns) -> _Put:
-    """Give what appends to all columns; a tuple for each record would keep the collector busy."""
-    workspaces, users, segments = columns.workspace, columns.user, columns.segment
-    enter, times, syncs = columns.enters, columns.at_ms, columns.sync
-
-    def put(
-        workspace: str,
-        user: str,
-        segment: str,
-        enters: bool,  # noqa: FBT001 -- as a column has it
-        at_ms: int,
-        sync: str | None,
-    ) -> None:
-        workspaces.append(workspace)
-        users.append(user)
-        segments.append(segment)
-        enter.append(enters)
-        times.append(at_ms)
-        syncs.append(sync)
-
-    return put
+def _headers(messages: Sequence[Message]) -> list[Headers | None]:
+    return cast("list[Headers | None]", [*map(Message.headers, messages)])
 
 
 def _outcome(workspace: str, count: dict[str, Any]) -> OutcomeFacts:

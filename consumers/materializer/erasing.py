@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from consumers.materializer.assembler import Assembled
-from consumers.materializer.pages import Columns
 from heapline.kafka.erasure_log import PARTITION
 from heapline.telemetry.logs import logger
 from state import rewriting
+from state.raw_changes import RawChanges
 from state.replicas import Replicas
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Erased:
 
     position: int
     users: int = 0
-    since: Columns = field(default_factory=Columns)
+    since: RawChanges = field(default_factory=RawChanges)
 
 
 class Erasing:
@@ -117,11 +117,10 @@ class Erasing:
         return found
 
 
-def _accepted_since(store: Store, users: dict[tuple[str, str], int]) -> Columns:
+def _accepted_since(store: Store, users: dict[tuple[str, str], int]) -> RawChanges:
     """Give the memberships of erased users that are younger than their erasure."""
-    since = Columns()
     if not users:
-        return since
+        return RawChanges()
     known, names, segments = store.users(), store.workspaces(), store.segments()
     by_code = {
         code: each
@@ -138,9 +137,8 @@ def _accepted_since(store: Store, users: dict[tuple[str, str], int]) -> Columns:
         held.entered_at_ms[mine].tolist(),
         strict=True,
     )
-    for segment, code, at_ms in rows:
-        workspace, user = by_code[code]
-        if at_ms >= users[workspace, user]:
-            segment_id = segments.segment_id[segment]
-            since.extend(Columns([workspace], [user], [segment_id], [True], [at_ms], [None]))
-    return since
+    return RawChanges.of(
+        (*by_code[code], segments.segment_id[segment], True, at_ms, None)
+        for segment, code, at_ms in rows
+        if at_ms >= users[by_code[code]]
+    )

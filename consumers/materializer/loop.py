@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from state.payload import OutcomeFacts
 
 _WAIT_SECONDS: Final = 0.1
-_CATCHING_UP: Final = 10
-"""So much larger are payloads while old records are read: each costs a transaction."""
-_CATCHING_UP_SECONDS: Final = 2.0
+_CATCHING_UP: Final = 10, 2.0
+"""So much larger are payloads while old records are read, and so long may they wait to become so:
+each costs a transaction."""
+_BUILDING: Final = 50, 30.0
+"""The same where nobody looks yet."""
 _RETRY_SECONDS: Final = 0.5
 _log = logger(__name__)
 
@@ -154,11 +156,7 @@ class MaterializerLoop:
         """
         self._assembler: Assembler[VisibleRow, OutcomeFacts] = Assembler(
             {(self._whats[topic], number): at for (topic, number), at in positions.items()},
-            Bounds(
-                self._bounds.changes * _CATCHING_UP,
-                _CATCHING_UP_SECONDS,
-                self._bounds.open_page_records,
-            ),
+            self._larger(_CATCHING_UP if whole_pages else _BUILDING),
         )
         self._written, self._has_applied = dict(positions), False
         self._source.open(positions, whole_pages=whole_pages)
@@ -169,6 +167,10 @@ class MaterializerLoop:
         while not self._stopping() and not (until_caught_up and not self._is_behind):
             self._step()
         self._finish()
+
+    def _larger(self, catching_up: tuple[int, float]) -> Bounds:
+        times, seconds = catching_up
+        return Bounds(self._bounds.changes * times, seconds, self._bounds.open_page_records)
 
     def _step(self) -> None:
         came = self._read()

@@ -7,7 +7,6 @@ history it takes over. So is an empty one: readers never see memberships that ar
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -25,9 +24,9 @@ from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 from state import rebuild
 from state.errors import StoreOutOfStep
-from state.index_writer import IndexWriter
 from state.replicas import Replicas
 from state.store import Store
+from state.unwritten_index import UnwrittenIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,14 +214,10 @@ class Materializer:
         """Read everything into a store that nobody reads yet; False where asked to end."""
         building.remember_origin(there.cluster_id, dict(there.topic_ids))
         reached = Readiness()
-        scratch = self._folder.path / "index.building"
-        shutil.rmtree(scratch, ignore_errors=True)
-        with IndexWriter.build(scratch) as index:
-            node = MembershipNode(building, index, self._clock)
-            positions = {place: log.start for place, log in self._logs(there).items()}
-            loop = self._loop(node, NoCopies(), reached, self._stopping)
-            loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
-        shutil.rmtree(scratch, ignore_errors=True)
+        node = MembershipNode(building, UnwrittenIndex(), self._clock)
+        positions = {place: log.start for place, log in self._logs(there).items()}
+        loop = self._loop(node, NoCopies(), reached, self._stopping)
+        loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         return reached.reached
 
     def _loop(

@@ -8,25 +8,47 @@ behind, and the next start builds it anew.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from consumers.materializer.segment_rows import NewestRows, shown
 from heapline.memberships.segments import SegmentRow
 from heapline.telemetry import metrics
 from state.folder import write_ahead_log
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import IndexWriter
 from state.payload import Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from consumers.materializer.assembler import Assembled
     from consumers.materializer.segment_rows import VisibleRow
     from consumers.materializer.starting import TopicPartition
     from heapline.clock import Clock
+    from state.index_staging import Staged
     from state.payload import OutcomeFacts
+    from state.raw_changes import RawChanges, SegmentName
     from state.store import Store
+
+
+class Index(Protocol):
+    """`IndexWriter`, or what stands for it where nobody looks yet."""
+
+    def stage(self, raw: RawChanges, segments: Iterable[SegmentName] = ()) -> Staged:
+        """See `IndexWriter.stage`."""
+        ...
+
+    def publish(
+        self,
+        staged: Staged,
+        segments: Sequence[SegmentRow] = (),
+        *,
+        version: int,
+        position: Mapping[str, int],
+        as_of_ms: int,
+    ) -> object:
+        """See `IndexWriter.publish`."""
+        ...
 
 
 class MembershipNode:
@@ -38,7 +60,7 @@ class MembershipNode:
         clock: for the time of applying.
     """
 
-    def __init__(self, store: Store, index: IndexWriter, clock: Clock) -> None:
+    def __init__(self, store: Store, index: Index, clock: Clock) -> None:
         self._store, self._index, self._clock = store, index, clock
         self._log = write_ahead_log(store.database.path)
         self._rows = NewestRows([row for row in store.segments().facts if row is not None])
@@ -66,17 +88,8 @@ class MembershipNode:
             DiskFull, StoreCorrupt, StateUnwritable: it could not be written.
         """
         rows = self._rows.newer(cut.rows)
-        changes = cut.changes
-        raw = RawChanges(
-            changes.workspace,
-            changes.user,
-            changes.segment,
-            changes.enters,
-            changes.at_ms,
-            changes.sync,
-        )
         began = perf_counter()
-        staged = self._index.stage(raw, [(row.workspace, row.segment_id) for row in rows])
+        staged = self._index.stage(cut.changes, [(row.workspace, row.segment_id) for row in rows])
         staged_at = perf_counter()
         now_ms = self._clock.epoch_ms()
         version = self._store.apply(

@@ -3,67 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-
-@dataclass(slots=True)
-class Columns:
-    """Membership records as columns, in the order of the log; all of one length.
-
-    Attributes:
-        workspace, user, segment: ids, as text.
-        enters: False where the user left.
-        at_ms: when the page was accepted, since 1970-01-01 UTC.
-        sync: the sync's id, None where none is named.
-    """
-
-    workspace: list[str] = field(default_factory=list)
-    user: list[str] = field(default_factory=list)
-    segment: list[str] = field(default_factory=list)
-    enters: list[bool] = field(default_factory=list)
-    at_ms: list[int] = field(default_factory=list)
-    sync: list[str | None] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def extend(self, other: Columns) -> None:
-        """Put all of another's records behind."""
-        self.workspace += other.workspace
-        self.user += other.user
-        self.segment += other.segment
-        self.enters += other.enters
-        self.at_ms += other.at_ms
-        self.sync += other.sync
-
-    def taken(self, count: int) -> Columns:
-        """Take the first records away, and give them."""
-        if count == len(self):
-            whole = Columns(
-                self.workspace, self.user, self.segment, self.enters, self.at_ms, self.sync
-            )
-            self.workspace, self.user, self.segment = [], [], []
-            self.enters, self.at_ms, self.sync = [], [], []
-            return whole
-        first = Columns(
-            self.workspace[:count],
-            self.user[:count],
-            self.segment[:count],
-            self.enters[:count],
-            self.at_ms[:count],
-            self.sync[:count],
-        )
-        for column in (
-            self.workspace,
-            self.user,
-            self.segment,
-            self.enters,
-            self.at_ms,
-            self.sync,
-        ):
-            del column[:count]
-        return first
+from state.raw_changes import RawChanges
 
 
 class Run(NamedTuple):
@@ -76,7 +18,7 @@ class Run(NamedTuple):
         next_offset: where the next record to read may stand.
     """
 
-    columns: Columns
+    columns: RawChanges
     ends: list[tuple[int, int]]
     next_offset: int
 
@@ -100,7 +42,8 @@ class PartitionPages:
         self.offset = offset
         self.cut_open = 0
         self._most = most
-        self._waiting = Columns()
+        self._waiting: deque[RawChanges] = deque()
+        self._held = 0
         self._given = 0
         # Ends are told in records since the beginning, so that giving some out moves nothing.
         self._ends: deque[tuple[int, int]] = deque()
@@ -114,15 +57,17 @@ class PartitionPages:
     @property
     def held(self) -> int:
         """How many records are in memory."""
-        return len(self._waiting)
+        return self._held
 
     def take(self, run: Run) -> None:
         """Take what was read next."""
-        before = self._given + len(self._waiting)
-        self._waiting.extend(run.columns)
+        before = self._given + self._held
+        if len(run.columns):
+            self._waiting.append(run.columns)
+            self._held += len(run.columns)
         self._ends.extend((before + count, after) for count, after in run.ends)
         self._read_to = max(self._read_to, run.next_offset)
-        if len(self._waiting) - self.whole >= self._most:
+        if self._held - self.whole >= self._most:
             self.cut_open += 1
             self._close(self._read_to)
 
@@ -131,7 +76,7 @@ class PartitionPages:
         self._read_to = max(self._read_to, offset)
         self._close(self._read_to)
 
-    def give(self, room: int) -> Columns:
+    def give(self, room: int) -> RawChanges:
         """Give out whole pages until the room is used up, the last one beyond it."""
         count = 0
         while self._ends and count < room:
@@ -139,7 +84,20 @@ class PartitionPages:
             count = end - self._given
         self._skip_empty(self._given + count)
         self._given += count
-        return self._waiting.taken(count)
+        return self._taken(count)
+
+    def _taken(self, count: int) -> RawChanges:
+        """Take the first records away."""
+        parts: list[RawChanges] = []
+        self._held -= count
+        while count:
+            first = self._waiting.popleft()
+            if len(first) > count:
+                self._waiting.appendleft(first.part(count, len(first)))
+                first = first.part(0, count)
+            parts.append(first)
+            count -= len(first)
+        return RawChanges.joined(parts)
 
     def _skip_empty(self, given: int) -> None:
         """Offsets that hold nothing to apply are passed at once."""
@@ -147,7 +105,7 @@ class PartitionPages:
             self.offset = self._ends.popleft()[1]
 
     def _close(self, offset: int) -> None:
-        there = self._given + len(self._waiting)
+        there = self._given + self._held
         if self._ends and self._ends[-1][0] == there:
             self._ends.pop()
         self._ends.append((there, offset))

@@ -5,10 +5,9 @@ Positions live in the store, in the transaction of what they stand for; Kafka ke
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from consumers.materializer.assembler import MEMBERSHIPS, OUTCOMES, SEGMENTS
 from consumers.materializer.brokers import look
@@ -20,9 +19,7 @@ from heapline.kafka.clients import admin, lone_consumer, translated
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from confluent_kafka import Message
+    from collections.abc import Iterable, Iterator, Mapping
 
     from consumers.materializer.starting import There
     from heapline.erasures import Erasures
@@ -122,7 +119,7 @@ class KafkaSource:
         self._timeout = settings.timeout_seconds
         self._schemas = schemas
         self._reader = RecordReader(schemas, 1)
-        self._changes = self._reader.changes
+        self._whole_pages = True
         self._whats = {names.topic(topic): what for what, topic in READ.items()}
         self._admin = admin(settings)
         self._consumer: Consumer = lone_consumer(settings, "materializer", **_FETCHING)
@@ -137,8 +134,8 @@ class KafkaSource:
         """See `Source.open`."""
         self._unread.clear()
         partitions = sum(self._whats[topic] == MEMBERSHIPS for topic, _ in positions)
-        reader = self._reader = RecordReader(self._schemas, partitions, self._erasures)
-        self._changes = reader.changes if whole_pages else reader.changes_without_pages
+        self._reader = RecordReader(self._schemas, partitions, self._erasures)
+        self._whole_pages = whole_pages
         self._consumer.assign(
             [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]
         )
@@ -153,12 +150,13 @@ class KafkaSource:
         parts: list[Part] = []
         taken = 0
         try:
-            for (name, partition, is_error), group in groupby(self._unread, _where):
-                neighbours = list(group)
-                if is_error:
+            for neighbours in neighbourhoods(self._unread):
+                first = neighbours[0]
+                if first.error() is not None:
                     parts += self._ends(neighbours)
                 else:
-                    parts += self._parts(self._whats[name], partition, neighbours)
+                    what, partition = self._whats[first.topic() or ""], first.partition() or 0
+                    parts += self._parts(what, partition, neighbours)
                 taken += len(neighbours)
         except RegistryUnavailable:
             if not parts:
@@ -173,7 +171,8 @@ class KafkaSource:
 
     def _parts(self, what: str, partition: int, messages: list[Message]) -> Iterable[Part]:
         if what == MEMBERSHIPS:
-            return [ChangesRead(partition, self._changes(messages))]
+            run = self._reader.changes(messages, whole_pages=self._whole_pages)
+            return [ChangesRead(partition, run)]
         if what == SEGMENTS:
             return [RowRead(partition, m.offset() or 0, self._reader.row(m)) for m in messages]
         return [
@@ -188,8 +187,24 @@ class KafkaSource:
         ]
 
 
-def _where(message: Message) -> tuple[str, int, bool]:
-    return message.topic() or "", message.partition() or 0, message.error() is not None
+def neighbourhoods(messages: list[Message]) -> Iterator[list[Message]]:
+    """Divide what was read where the partition changes, or records and errors do."""
+    columns: tuple[list[object], ...] = (
+        [*map(Message.topic, messages)],
+        [*map(Message.partition, messages)],
+        [error is None for error in map(Message.error, messages)],
+    )
+    # Mostly all are of one partition: counting tells that sooner than looking at each.
+    if all(column.count(column[0]) == len(column) for column in columns if column):
+        if messages:
+            yield messages[:]
+        return
+    start = 0
+    for place in range(1, len(messages)):
+        if any(column[place] != column[place - 1] for column in columns):
+            yield messages[start:place]
+            start = place
+    yield messages[start:]
 
 
 def _is_end(message: Message) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from heapline.memberships import SegmentRow
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import IndexWriter
 from state.payload import KnownMemberships, KnownUsers
+from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -31,10 +32,7 @@ class Change(NamedTuple):
 
 def raw_changes(changes: Iterable[Change]) -> RawChanges:
     """Put changes into columns."""
-    rows = list(changes)
-    if not rows:
-        return RawChanges()
-    return RawChanges(*map(list, zip(*rows, strict=True)))
+    return RawChanges.of(changes)
 
 
 class IndexModel:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from heapline.memberships import MembershipReader, SegmentRow
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import IndexWriter
 from state.payload import NO_SYNC
+from state.raw_changes import RawChanges
 from tests.state.index_model import Change, IndexModel, raw_changes
 
 if TYPE_CHECKING:

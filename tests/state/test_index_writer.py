@@ -11,7 +11,8 @@ import pytest
 from heapline.memberships import IndexUnavailable, MembershipReader
 from heapline.memberships.generations import MANIFEST, PUBLISHED, read_manifest
 from state.errors import DiskFull, StateUnwritable
-from state.index_writer import DAMAGED, IndexWriter, RawChanges
+from state.index_writer import DAMAGED, IndexWriter
+from state.raw_changes import RawChanges
 from tests.state.index_model import Change, IndexModel, raw_changes
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from consumers.materializer.assembler import (
     Bounds,
     Place,
 )
-from consumers.materializer.pages import Columns, Run
+from consumers.materializer.pages import Run
+from state.raw_changes import RawChanges
 
 Payload = Assembled["Row", str]
 Machine = Assembler["Row", str]
@@ -56,17 +57,9 @@ class Member:
     ends_page: bool
 
 
-def columns(*users: str) -> Columns:
+def columns(*users: str) -> RawChanges:
     """Give records of these users, all entering one segment."""
-    count = len(users)
-    return Columns(
-        ["acme"] * count,
-        list(users),
-        ["s"] * count,
-        [True] * count,
-        [0] * count,
-        [None] * count,
-    )
+    return RawChanges.of(("acme", user, "s", True, 0, None) for user in users)
 
 
 def run_of(records: list[tuple[int, Member]]) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from consumers.materializer.decoding import RecordReader
 from consumers.materializer.segment_rows import NewestRows, VisibleRow, shown
+from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.heap.membership_record import AT, PAGE_END, SYNC, MembershipChange
 from heapline.heap.segment_keys import memberships_partition
 from heapline.heap.segment_record import HeapSegment, SegmentStatus, SegmentSync, SyncKind
@@ -22,15 +23,20 @@ from heapline.words import SegmentId, UserId, Workspace
 from state.payload import OutcomeFacts
 from tests.fakes.schema_source import FakeSchemas
 
+if TYPE_CHECKING:
+    from consumers.materializer.pages import Run
+
 CONTRACTS = ("SegmentMembership", "HeapSegment", "OutcomeCounts")
 IDS = {contract: number for number, contract in enumerate(CONTRACTS, 1)}
-TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+TEXTS = st.sampled_from(["acme", "u", "v"]) | st.text(
+    st.characters(codec="utf-8"), min_size=1, max_size=12
+)
 
 
-def reader() -> RecordReader:
+def reader(erasures: Erasures | None = None) -> RecordReader:
     """Give a reader whose registry knows the three contracts."""
     schemas = FakeSchemas({n: schema_text(contract) for contract, n in IDS.items()})
-    return RecordReader(schemas, 12)
+    return RecordReader(schemas, 12, erasures)
 
 
 def encoded(contract: str, record: dict[str, Any]) -> bytes:
@@ -63,6 +69,11 @@ def written(change: MembershipChange, offset: int) -> Message:
     return message(offset, change.key(), value, change.headers())
 
 
+def without_pages(messages: list[Message]) -> Run:
+    """Read as where nobody looks yet."""
+    return reader().changes(messages, whole_pages=False)
+
+
 CHANGES = st.builds(
     MembershipChange,
     workspace=TEXTS.map(Workspace),
@@ -79,13 +90,10 @@ CHANGES = st.builds(
 def test_what_was_written_is_read(changes: list[MembershipChange]) -> None:
     """Every fact of a record comes back, in order, with the ends of pages."""
     run = reader().changes([written(each, 10 + n) for n, each in enumerate(changes)])
-    columns = run.columns
-    assert columns.workspace == [each.workspace for each in changes]
-    assert columns.user == [each.user for each in changes]
-    assert columns.segment == [each.segment for each in changes]
-    assert columns.enters == [each.enters for each in changes]
-    assert columns.at_ms == [each.at_ms for each in changes]
-    assert columns.sync == [each.sync for each in changes]
+    assert run.columns.facts() == [
+        (each.workspace, each.user, each.segment, each.enters, each.at_ms, each.sync)
+        for each in changes
+    ]
     assert run.ends == [(n + 1, 11 + n) for n, each in enumerate(changes) if each.ends_page]
     assert run.next_offset == 10 + len(changes)
 
@@ -94,10 +102,87 @@ def test_what_was_written_is_read(changes: list[MembershipChange]) -> None:
 def test_both_ways_of_reading_agree(changes: list[MembershipChange]) -> None:
     """Where nobody looks the same facts are read without headers; only pages have no ends."""
     messages = [written(each, 10 + n) for n, each in enumerate(changes)]
-    run, quick = reader().changes(messages), reader().changes_without_pages(messages)
-    assert quick.columns == run.columns
+    run, quick = reader().changes(messages), without_pages(messages)
+    assert quick.columns.facts() == run.columns.facts()
     assert quick.next_offset == run.next_offset
     assert quick.ends == [(len(changes), run.next_offset)]
+
+
+# --- columns and one by one ----------------------------------------------------------------------
+
+ODD_KEYS = [
+    None,
+    b"",
+    b"\xff",
+    b"[]",
+    b'["a","b"]',
+    b'["a","b",3]',
+    b'["a","b","c"',
+    b'"d"]',
+    b'["a","b","c"]\n["d","e","f"]',
+    b'["a", "b", "c"]',
+    b'["a\\n","b","c"]',
+    b'["a\\ud800","b","c"]',
+    b'["a\n","b","c"]',
+    b'["a","b","\xed\xa0\x80"]',
+    b'["a",\n"b","c"]',
+    b'["a"x"b"y"c"]',
+]
+ODD = st.builds(
+    message,
+    key=st.sampled_from(ODD_KEYS) | CHANGES.map(MembershipChange.key),
+    value=st.sampled_from([None, b"", b"garbage"])
+    | CHANGES.map(lambda each: written(each, 0).value()),
+    headers=st.none()
+    | CHANGES.map(MembershipChange.headers)
+    | st.sampled_from(
+        [
+            [("trace", b"1")],
+            [(AT, b"9" * 40)],
+            [(AT, b"x")],
+            [(AT, b"8"), (SYNC, b"\xff")],
+            [("trace", b"1"), (AT, b"8"), (PAGE_END, b"")],
+            [(AT, b"8"), ("trace", b"1"), (SYNC, b"x")],
+            [(AT, b"8"), (SYNC, b"x"), (AT, b"9")],
+            [(AT, None)],
+        ]
+    ),
+)
+
+
+@given(
+    messages=st.lists(CHANGES.map(lambda each: written(each, 0)) | ODD, min_size=1, max_size=6),
+    with_headers=st.booleans(),
+    with_erasures=st.booleans(),
+)
+def test_columns_say_what_the_exact_way_says(
+    messages: list[Message], *, with_headers: bool, with_erasures: bool
+) -> None:
+    """Whatever is written, columns are read rightly or not at all; erased users are left out."""
+    erasures = erased("u") if with_erasures else None
+    headers: Any = [each.headers() for each in messages] if with_headers else None
+    by_columns = reader(erasures).in_columns(messages, headers)
+    exactly = reader(erasures).one_by_one(messages, headers)
+    if by_columns is not None:
+        assert by_columns[0].facts() == exactly[0].facts()
+        assert [*by_columns[1]] == [*exactly[1]]
+
+
+@given(st.lists(CHANGES, min_size=1, max_size=6))
+def test_records_without_escapes_are_read_in_columns(changes: list[MembershipChange]) -> None:
+    """The quick way is taken for what heapline writes, unless an id needs an escape."""
+    messages = [written(each, n) for n, each in enumerate(changes)]
+    needs_escapes = any(b"\\" in each.key() for each in changes)
+    assert (reader().in_columns(messages, None) is None) is needs_escapes
+
+
+def erased(user: str) -> Erasures:
+    """Give a list with one user erased long after everything was accepted, and another early."""
+    key = EraseKey(b"secret")
+    found = Erasures(key)
+    for name, at_ms in ((user, 2**43), ("v", 1)):
+        found.add(Erasure(Workspace("acme"), key.mac("acme", name), key.id, at_ms))
+    return found
 
 
 KEY = orjson.dumps(["acme", "u", "s"])
@@ -119,9 +204,8 @@ def test_records_of_others_are_read_too(
 ) -> None:
     """Without our headers the value tells, and a leave's time is when it was written."""
     columns = reader().changes([message(0, KEY, value, headers)]).columns
-    assert (columns.at_ms, columns.sync) == ([at_ms], [sync])
-    assert columns.enters == [value is not None]
-    assert reader().changes_without_pages([message(0, KEY, value, headers)]).columns == columns
+    assert columns.facts() == [("acme", "u", "s", value is not None, at_ms, sync)]
+    assert without_pages([message(0, KEY, value, headers)]).columns.facts() == columns.facts()
 
 
 def test_headers_added_by_others_do_not_hide_the_end_of_a_page() -> None:
@@ -139,7 +223,7 @@ def test_what_is_no_membership_is_passed_over(key: bytes | None) -> None:
     assert len(run.columns) == 0
     assert (run.ends, run.next_offset) == ([(0, 5)], 5)
     for value in (VALUE, None, b"garbage"):
-        assert len(reader().changes_without_pages([message(4, key, value)]).columns) == 0
+        assert len(without_pages([message(4, key, value)]).columns) == 0
 
 
 def segment(pages_offset: int = 3, **more: Any) -> HeapSegment:  # noqa: ANN401 -- any field

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.materializer.assembler import MEMBERSHIPS, OUTCOMES, SEGMENTS
 from consumers.materializer.loop import MaterializerLoop
-from consumers.materializer.pages import Columns, Run
+from consumers.materializer.pages import Run
 from consumers.materializer.parts import ChangesRead, EndRead, RowRead
 from consumers.materializer.progress import Progress, Report
 from consumers.materializer.readiness import Readiness
@@ -19,6 +19,7 @@ from consumers.materializer.totals import Totals
 from heapline.errors import RegistryUnavailable, TryAgainLater
 from heapline.settings import MaterializerSettings
 from state.payload import SegmentFacts
+from state.raw_changes import RawChanges
 from tests.fakes.clock import FakeClock
 from tests.fakes.materializing import FakeCopies, FakeDisk, FakeNode, FakeSource
 
@@ -70,9 +71,7 @@ class Bench:
 def changes(first: int, *users: str, ends: bool = True) -> Part:
     """Give records of these users from an offset on, the last of which ends a page."""
     count = len(users)
-    columns = Columns(
-        ["acme"] * count, list(users), ["s1"] * count, [True] * count, [0] * count, [None] * count
-    )
+    columns = RawChanges.of(("acme", user, "s1", True, 0, None) for user in users)
     after = first + count
     return ChangesRead(0, Run(columns, [(count, after)] if ends else [], after))
 

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.materializer.assembler import MEMBERSHIPS, SEGMENTS
 from consumers.materializer.materializer import Materializer
-from consumers.materializer.pages import Columns, Run
+from consumers.materializer.pages import Run
 from consumers.materializer.parts import ChangesRead, EndRead
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import Displaced
@@ -22,6 +22,7 @@ from heapline.settings import MaterializerSettings
 from state.errors import StoreOutOfStep
 from state.folder import StateFolder
 from state.index_writer import IndexWriter
+from state.raw_changes import RawChanges
 from state.store import Store
 from tests.consumers.materializer.looking import by_index, by_store
 from tests.fakes.clock import FakeClock
@@ -50,9 +51,7 @@ def brokers(members: int, cluster: str = "one") -> There:
 def topic(*users: str) -> list[Part]:
     """Give the memberships topic: these users entered one segment, in a page each."""
     count = len(users)
-    columns = Columns(
-        ["acme"] * count, list(users), ["s1"] * count, [True] * count, [9] * count, [None] * count
-    )
+    columns = RawChanges.of(("acme", user, "s1", True, 9, None) for user in users)
     ends = [(n + 1, n + 1) for n in range(count)]
     return [
         ChangesRead(0, Run(columns, ends, count)),

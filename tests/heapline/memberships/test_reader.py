@@ -23,7 +23,8 @@ from heapline.memberships import (
     UnknownWorkspace,
 )
 from heapline.memberships.generations import PUBLISHED
-from state.index_writer import IndexWriter, RawChanges
+from state.index_writer import IndexWriter
+from state.raw_changes import RawChanges
 from tests.fakes.clock import FakeClock
 from tests.small_index import ENTERED_AT_MS, write_index
 from tests.state.index_model import Change, IndexModel
