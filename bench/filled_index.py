@@ -64,7 +64,7 @@ def filled_index(
         ["acme"],
         KnownUsers(np.zeros(users, np.uint32), np.array(ids, np.object_)),
         rows,
-        KnownMemberships(segment, user, entered.astype(np.int64)),
+        KnownMemberships.of(segment, user, entered.astype(np.int64)),
         as_of_ms=_FIRST_MS + _SYNCS * _RHYTHM_MS,
     ):
         pass

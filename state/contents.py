@@ -78,11 +78,13 @@ def memberships_of(database: Database, sql: str) -> KnownMemberships:
     """Read memberships with a statement that gives `segment`, `person` and `moment`."""
     columns = database.columns(sql)
     times = database.columns("SELECT at_ms FROM stored.moment ORDER BY code")
-    at_ms = plain(times["at_ms"], np.int64)
+    # Many moments are of one time: those of the syncs that pages of several segments came by.
+    moments, places = np.unique(plain(times["at_ms"], np.int64), return_inverse=True)
     return KnownMemberships(
         plain(columns["segment"], np.uint32),
         plain(columns["person"], np.uint32),
-        at_ms[plain(columns["moment"], np.uint32)],
+        moments,
+        places.astype(np.uint32)[plain(columns["moment"], np.uint32)],
     )
 
 

@@ -31,7 +31,13 @@ def bitmaps_of(pairs: NDArray[np.uint64]) -> dict[int, BitMap]:
     """Make a bitmap of users for each segment."""
     segments, users = segments_of(pairs), users_of(pairs)
     order = np.argsort(segments, kind="stable")
-    segments, users = segments[order], users[order]
+    return bitmaps_by_segment(segments[order], users[order])
+
+
+def bitmaps_by_segment(
+    segments: NDArray[np.uint32], users: NDArray[np.uint32]
+) -> dict[int, BitMap]:
+    """Make a bitmap for each segment, whose users stand together."""
     firsts = np.flatnonzero(np.diff(segments, prepend=np.int64(-1)))
     parts = np.split(users, firsts[1:]) if firsts.size else []
     return dict(zip(segments[firsts].tolist(), map(bitmap_of, parts), strict=True))

@@ -47,7 +47,7 @@ DAMAGED: Final = -1
 _MOST_MERGES_BEHIND: Final = 4
 """An overlay that grew to so many times the limit waits for the merge that runs."""
 _NO_USERS: Final = KnownUsers(np.empty(0, np.uint32), np.empty(0, np.object_))
-_NO_MEMBERSHIPS: Final = KnownMemberships(
+_NO_MEMBERSHIPS: Final = KnownMemberships.of(
     np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64)
 )
 

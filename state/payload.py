@@ -201,12 +201,30 @@ class KnownMemberships:
     Attributes:
         segment: codes (uint32).
         user: codes (uint32).
-        entered_at_ms: since 1970-01-01 UTC (int64).
+        moments: distinct times since 1970-01-01 UTC, ascending (int64); not all need be used.
+        moment: for each membership when the user entered, as a place in `moments` (uint32).
     """
 
     segment: NDArray[np.uint32]
     user: NDArray[np.uint32]
-    entered_at_ms: NDArray[np.int64]
+    moments: NDArray[np.int64]
+    moment: NDArray[np.uint32]
+
+    @classmethod
+    def of(
+        cls,
+        segment: NDArray[np.uint32],
+        user: NDArray[np.uint32],
+        entered_at_ms: NDArray[np.int64],
+    ) -> KnownMemberships:
+        """Take them with a time each."""
+        moments, moment = np.unique(entered_at_ms, return_inverse=True)
+        return cls(segment, user, moments, moment.astype(np.uint32))
+
+    @property
+    def entered_at_ms(self) -> NDArray[np.int64]:
+        """For each when the user entered, since 1970-01-01 UTC."""
+        return self.moments[self.moment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

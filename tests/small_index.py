@@ -41,7 +41,7 @@ def write_index(
             np.array([user for _, user in users], np.object_),
         ),
         rows,
-        KnownMemberships(
+        KnownMemberships.of(
             np.array([segment for segment, _ in pairs], np.uint32),
             np.array([user for _, user in pairs], np.uint32),
             np.full(len(pairs), ENTERED_AT_MS),

@@ -7,7 +7,7 @@ history it takes over. So is an empty one: readers never see memberships that ar
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ from consumers.materializer.keeping import AnalystCopies, FreeSpace, NoCopies
 from consumers.materializer.loop import MaterializerLoop
 from consumers.materializer.node import MembershipNode, open_index
 from consumers.materializer.progress import log_progress
+from consumers.materializer.read_ahead import ReadAhead
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import COMPACTED, READ, Displaced
 from consumers.materializer.starting import BuildAnew, GoOn, Kept, decide_start
@@ -216,15 +217,21 @@ class Materializer:
         reached = Readiness()
         node = MembershipNode(building, UnwrittenIndex(), self._clock)
         positions = {place: log.start for place, log in self._logs(there).items()}
-        loop = self._loop(node, NoCopies(), reached, self._stopping)
-        loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
+        with closing(ReadAhead(self._source)) as ahead:
+            loop = self._loop(node, NoCopies(), reached, self._stopping, ahead)
+            loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         return reached.reached
 
     def _loop(
-        self, node: Node, copies: Copies, readiness: Readiness, stopping: Callable[[], bool]
+        self,
+        node: Node,
+        copies: Copies,
+        readiness: Readiness,
+        stopping: Callable[[], bool],
+        source: Source | None = None,
     ) -> MaterializerLoop:
         return MaterializerLoop(
-            source=self._source,
+            source=source or self._source,
             node=node,
             replicas=copies,
             disk=FreeSpace(self._folder.path, self._settings.low_disk_bytes),

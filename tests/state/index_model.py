@@ -118,7 +118,7 @@ class IndexModel:
                 np.array([user for _, user in self.users], np.object_),
             ),
             [SegmentRow(*name) for name in self.segments],
-            KnownMemberships(
+            KnownMemberships.of(
                 np.array([row[0] for row in rows], np.uint32),
                 np.array([row[1] for row in rows], np.uint32),
                 np.array([row[2] for row in rows], np.int64),

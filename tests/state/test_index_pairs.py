@@ -91,7 +91,7 @@ def first_base(files: IndexFiles) -> Base:
     users = KnownUsers(np.zeros(6, np.uint32), np.array([f"u{n}" for n in range(6)], np.object_))
     nothing = np.empty(0, np.uint32)
     columns = BaseColumns.known(
-        users, SEGMENTS, KnownMemberships(nothing, nothing, np.empty(0, np.int64))
+        users, SEGMENTS, KnownMemberships.of(nothing, nothing, np.empty(0, np.int64))
     )
     return open_base(files.write("base", "base", columns.facts(1), columns.sections()))
 
