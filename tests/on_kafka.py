@@ -11,7 +11,8 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # only
 
 from heapline.kafka.clients import admin, lone_consumer, producer_config, transactional_producer
 from heapline.kafka.codec import Encoder
-from heapline.kafka.read_to_end import read_to_end
+from heapline.kafka.logs import Logs
+from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import Names, Topic
 from heapline.settings import KafkaSettings, SchemaRegistrySettings, Settings
@@ -93,9 +94,13 @@ def write(settings: Settings, topic: str, records: Sequence[Mapping[str, Any]]) 
 
 
 def read_all(settings: Settings, topic: str) -> list[Message]:
-    """Read every committed record of a topic."""
+    """Read every committed record of a topic, also those whose commit is only just under way."""
     consumer = lone_consumer(settings.kafka, "test")
     try:
-        return list(read_to_end(consumer, topic))
+        asking = admin(settings.kafka)
+        ends = Logs(asking, settings.kafka.timeout_seconds).ends(
+            topic, partitions_of(consumer, topic)
+        )
+        return list(read_to_end(consumer, topic, ends=ends))
     finally:
         consumer.close()
