@@ -8,8 +8,8 @@ on hold - becomes a `Record` and takes the exact path, that record alone.
 
 from __future__ import annotations
 
-from itertools import compress
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,7 @@ from heapline.kafka.codec import FRAMING_BYTES, schema_id_of
 from heapline.outcomes import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +44,7 @@ _LAST_MS: Final = 4_102_444_800_000
 """The year 2100; events of other times are rare, and mapped one by one."""
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%.3f+00:00"
 _EXACT: Final = -1
+_FRAMING: Final = itemgetter(slice(FRAMING_BYTES))
 
 
 class Intake:
@@ -105,30 +106,33 @@ class Intake:
 
     def _decoded(self, columns: Columns) -> pl.DataFrame:
         """Decode the usual rows; columns `row`, `key` and `place` say which they are."""
-        framing = self._framing(columns.values)
-        usual = [
-            framing is not None
-            and value is not None
-            and value.startswith(framing)
-            and key is not None
-            and not headers
-            for value, key, headers in zip(
-                columns.values, columns.keys, columns.headers, strict=True
-            )
-        ]
-        values = [value for value in compress(columns.values, usual) if value is not None]
-        frame, found = avro_block.read(values, framing or b"")
-        rows = np.flatnonzero(usual)[found]
-        keys = [columns.keys[row] for row in rows.tolist()]
+        values, keys = columns.values, columns.keys
+        framings = dict.fromkeys(map(_FRAMING, filter(None, values)))
+        framing = self._readable(framings)
+        if (
+            len(framings) == 1
+            and framing
+            and all(values)
+            and all(keys)
+            and not any(columns.headers)
+        ):
+            usual, kept = np.arange(len(values)), values
+        else:
+            usual = np.flatnonzero(_usual(columns, framing))
+            kept = [values[row] for row in usual.tolist()]
+        frame, found = avro_block.read(cast("Sequence[bytes]", kept), framing or b"")
+        if len(found) < len(values):
+            usual = usual[found]
+            keys = [keys[row] for row in usual.tolist()]
         return frame.with_columns(
-            row=pl.Series(rows, dtype=pl.Int64),
+            row=pl.Series(usual, dtype=pl.Int64),
             key=pl.Series(keys, dtype=pl.Binary),
-            place=pl.Series(columns.places[rows], dtype=pl.Int64),
+            place=pl.Series(columns.places[usual], dtype=pl.Int64),
         )
 
-    def _framing(self, values: Sequence[bytes | None]) -> bytes | None:
+    def _readable(self, framings: Iterable[bytes]) -> bytes | None:
         """Give the first framing whose schema is known and can be read in blocks."""
-        for framing in dict.fromkeys(value[:FRAMING_BYTES] for value in values if value):
+        for framing in framings:
             if len(framing) == FRAMING_BYTES and not framing[0]:
                 schema_id = schema_id_of(framing)
                 known = self._decoder.knows(schema_id)
@@ -159,6 +163,18 @@ class Intake:
             identity=event["user_id"],
             body=rows.body_of(place),
         )
+
+
+def _usual(columns: Columns, framing: bytes | None) -> list[bool]:
+    """Tell which records have that framing, a key, and no headers of their own."""
+    return [
+        framing is not None
+        and value is not None
+        and value.startswith(framing)
+        and key is not None
+        and not headers
+        for value, key, headers in zip(columns.values, columns.keys, columns.headers, strict=True)
+    ]
 
 
 def _mapped(eligible: pl.DataFrame, properties: PlainProperties) -> pl.DataFrame:
