@@ -12,6 +12,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from cli.heap_allow import heap_allow
 from cli.heap_sync import heap_sync
 from devstack.heap_simulator import SimulatorClient
 from devstack.log_files import follow, tail
@@ -32,6 +33,7 @@ app = typer.Typer(
     help="Run a real Kafka, schema registry and Heap simulator on this machine, without Docker.",
 )
 
+app.command("heap-allow")(heap_allow)
 app.command("heap-sync")(heap_sync)
 
 _FAILED: Final = 1
@@ -128,7 +130,10 @@ def logs(
 
 @app.command()
 def env(data: _Data = None) -> None:
-    """Print the running world's settings for a shell: eval "$(heapline dev env)"."""
+    """Print the running world's settings for a shell: eval "$(heapline dev env)".
+
+    The simulated Heap then knows heapline at HEAPLINE_WEB__PORT of this machine.
+    """
     with _told():
         stack = _stack(data)
         world = stack.running_world()
@@ -136,7 +141,10 @@ def env(data: _Data = None) -> None:
             raise HeaplineError(
                 f"no world is running in {stack.data_folder}: run `heapline dev up` first"
             )
-        partner_app = SimulatorClient(world.heap_url).partner_app()
+        here = f"http://127.0.0.1:{load_settings().web.port}"
+        partner_app = SimulatorClient(world.heap_url).change_partner_app(
+            redirect_uri=f"{here}/heap/callback", webhook_url=f"{here}/heap/webhook"
+        )
         for name, value in {**world.environment(), **partner_app.environment()}.items():
             print(f"export {name}={shlex.quote(value)}")
 

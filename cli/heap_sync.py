@@ -81,7 +81,7 @@ def heap_sync(
     if sum((once, every is not None, stop, drain, late)) > 1:
         raise typer.BadParameter("say one of --once, --every, --stop, --drain and --late")
     every_seconds = None if every is None else seconds_of(every)
-    heap = SimulatorClient(_simulator_url(data))
+    heap = SimulatorClient(simulator_url(data))
     if webhook_url is not None:
         heap.change_partner_app(webhook_url=webhook_url)
     env_id = environment or _environment(heap)
@@ -126,8 +126,12 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _simulator_url(data: Path | None) -> str:
-    """Find the running simulator: of this world, else the one that the settings name."""
+def simulator_url(data: Path | None) -> str:
+    """Find the running simulator: of this world, else the one that the settings name.
+
+    Raises:
+        CallerMistake: none runs.
+    """
     settings = load_settings()
     world = Stack(data or settings.dev.data).running_world()
     url = world.heap_url if world is not None else settings.heap.api_url

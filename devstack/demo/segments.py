@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from devstack.browser import allow
 from devstack.demo.cast import AURORA
 from devstack.demo.service import running_service
 from devstack.heap_simulator import SimulatorClient, SyncOptions
@@ -31,7 +32,6 @@ WORKSPACE: Final = AURORA.workspace
 ENVIRONMENT: Final = str(AURORA.app_id)
 _VISIBLE_SECONDS: Final = 60.0
 _OK: Final = 200
-_SEE_OTHER: Final = 303
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +141,7 @@ def _connect(service: Service, heap: SimulatorClient) -> None:
     )
     heap.replace_environments({ENVIRONMENT: "Aurora, production"})
     printed = service.command("connections", "invite", WORKSPACE, "--json")
-    link = str(orjson.loads(printed)["link"])
-    # The workspace sends to this environment already: the page asks whether it is to move.
-    page = service.get(f"{link}&move=no")
-    cookies = page.headers.get("set-cookie", "").partition(";")[0]
-    headers = {"Cookie": cookies} if cookies else {}
-    authorize = page.headers.get("location", "")
-    if not authorize:
-        raise MustStop(f"the invitation's link does not lead to Heap (HTTP {page.status})")
-    back = service.get(heap.decide(authorize, env_id=ENVIRONMENT), headers)
-    if back.status != _SEE_OTHER:
-        raise MustStop(f"the way back from Heap: HTTP {back.status}: {back.body[:300]!r}")
-    _expect(service.get(back.headers["location"]), "the page that says what to do in Heap")
+    allow(str(orjson.loads(printed)["link"]), heap, ENVIRONMENT)
 
 
 def _sync(service: Service, heap: SimulatorClient, answered: Answered, steps: Steps) -> None:
