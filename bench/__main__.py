@@ -13,6 +13,7 @@ import orjson
 from rich.console import Console
 
 from bench import (
+    full_speed,
     http_lookups,
     index,
     isolation,
@@ -43,6 +44,7 @@ ALL: Final = (
     "http_lookups",
     "publishing",
     "throughput",
+    "full_speed",
     "latency",
     "memory",
     "segments",
@@ -113,10 +115,12 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
         world = running.enter_context(temporary_world(reporter=reporter))
         heap = running.enter_context(counting_heap())
         waiting = _QUICK_WAITING if chosen.quick else _WAITING
+        speedy = chosen.events if chosen.quick else full_speed.EVENTS
         samples = _QUICK_SAMPLES if chosen.quick else _SAMPLES
         parts: dict[str, Callable[[], Section]] = {
             "publishing": lambda: publishing.measure(world, publishing.EVENTS, chosen.rounds),
             "throughput": lambda: throughput.measure(world, heap, chosen.events, chosen.rounds),
+            "full_speed": lambda: full_speed.measure(world, heap, speedy, chosen.rounds),
             "latency": lambda: latency.measure(world, heap, samples),
             "memory": lambda: memory.measure(world, waiting),
             "segments": lambda: segments.measure(

@@ -32,7 +32,7 @@ from heapline.kafka.topics import EVENTS, Names
 from heapline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from heapline.http import HttpClient
     from heapline.settings import KafkaSettings
@@ -80,11 +80,11 @@ def single_request(record: dict[str, Any], app_id: str) -> bytes:
     ).encode()
 
 
-def batches(consumer: Consumer, events: int) -> Iterator[list[bytes]]:
+def batches(consumer: Consumer, events: int, at_once: int = _READ_AT_ONCE) -> Iterator[list[bytes]]:
     """Give the topic's values, so many at most, committing each batch once it was dealt with."""
     left = events
     while left > 0:
-        messages = consumer.consume(min(_READ_AT_ONCE, left), 1.0)
+        messages = consumer.consume(min(at_once, left), 1.0)
         values = [m.value() or b"" for m in messages if m.error() is None]
         if values:
             left -= len(values)
@@ -118,7 +118,7 @@ def run(events: int, in_flight: int) -> Run:
     sent = refused = 0
     with ExitStack() as stack:
         decoder = Decoder("CommandAIEvent", stack.enter_context(Registry(settings.schema_registry)))
-        consumer = stack.enter_context(closing(_consumer(settings.kafka)))
+        consumer = stack.enter_context(closing(consumer_of_all(settings.kafka)))
         http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, in_flight)))
         pool = stack.enter_context(ThreadPoolExecutor(in_flight))
         poster = Poster(http, track_url(Region.US, settings.heap.api_url), decoder)
@@ -130,7 +130,8 @@ def run(events: int, in_flight: int) -> Run:
     return Run(imported, first or last, last, Reading.now(), peak_resident_bytes(), sent, refused)
 
 
-def _consumer(settings: KafkaSettings) -> Consumer:
+def consumer_of_all(settings: KafkaSettings) -> Consumer:
+    """Make a consumer in a group of its own that reads the events from the beginning."""
     group = f"{settings.prefix}baseline-{os.getpid()}"
     config = consumer_config(settings, "baseline", group) | {
         "auto.offset.reset": "earliest",
@@ -142,13 +143,13 @@ def _consumer(settings: KafkaSettings) -> Consumer:
     return consumer
 
 
-def main() -> None:
+def main(run_it: Callable[[int, int], Run] = run) -> None:
     """Send and print what it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--in-flight", type=int, default=1)
     chosen = parser.parse_args()
-    result = run(chosen.events, chosen.in_flight)
+    result = run_it(chosen.events, chosen.in_flight)
     sys.stdout.buffer.write(orjson.dumps(asdict(result)) + b"\n")
 
 

@@ -108,11 +108,12 @@ class CountingHeap:
 
 
 @contextmanager
-def counting_heap() -> Iterator[CountingHeap]:
-    """Run a counting server."""
+def counting_heap(latency_ms: float = 0.0) -> Iterator[CountingHeap]:
+    """Run a counting server that answers so late."""
     with tempfile.TemporaryDirectory(prefix="heapline-bench-") as folder:
         port_file = Path(folder) / "port"
-        with child("bench.counting_server", "--port-file", str(port_file), env={}) as server:
+        arguments = ("--port-file", str(port_file), "--latency-ms", str(latency_ms))
+        with child("bench.counting_server", *arguments, env={}) as server:
             patience = wait_until(_START_SECONDS, "the counting server did not start")
             while not port_file.exists():
                 if server.process.poll() is not None:

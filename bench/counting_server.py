@@ -2,7 +2,8 @@
 
 `python -m bench.counting_server --port-file FILE`. `GET /count` tells what arrived, `DELETE /count`
 starts anew. Everything else that is sent is taken for a track request. The answer goes out before
-the body is looked into, so that the sender does not wait for the counting.
+the body is looked into, so that the sender does not wait for the counting; with `--latency-ms`, so
+much later than the request came.
 """
 
 from __future__ import annotations
@@ -133,12 +134,19 @@ class Connection(asyncio.Protocol):
         now = time.monotonic()
         method, path = head.split(b" ", 2)[:2]
         if path != b"/count":
-            self._write(b"{}")
+            self._answer_track()
             self._server.counter.add(body, now)
             return
         self._write(orjson.dumps(asdict(self._server.counter.count())))
         if method == b"DELETE":
             self._server.counter = Counter()
+
+    def _answer_track(self) -> None:
+        wait = self._server.latency_seconds
+        if wait:
+            asyncio.get_running_loop().call_later(wait, self._write, b"{}")
+        else:
+            self._write(b"{}")
 
     def _write(self, body: bytes) -> None:
         if self._transport is not None:
@@ -162,10 +170,15 @@ def content_length(head: bytes) -> int:
 
 
 class CountingServer:
-    """Listens on the loopback interface until told to stop."""
+    """Listens on the loopback interface until told to stop.
 
-    def __init__(self) -> None:
+    Args:
+        latency_seconds: from a track request to its answer.
+    """
+
+    def __init__(self, latency_seconds: float = 0.0) -> None:
         self.counter = Counter()
+        self.latency_seconds = latency_seconds
 
     async def serve(self, port_file: Path) -> None:
         """Serve until SIGTERM or SIGINT; the port stands in the file once it listens."""
@@ -190,8 +203,10 @@ def main() -> None:
     """Serve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    chosen = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(CountingServer().serve(parser.parse_args().port_file))
+        asyncio.run(CountingServer(chosen.latency_ms / 1000).serve(chosen.port_file))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from bench.report import Section, Spread, judged, table
 from heapline.settings import ForwarderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bench.child import CountingHeap
     from bench.counting_server import Count
@@ -130,15 +130,21 @@ def _round(world: World, heap: CountingHeap, count: int, turn: int) -> Round:
     return Round(**{name: runs[name]() for name in order})
 
 
-def run_forwarder(installation: Installation, heap: CountingHeap, count: int) -> Speed:
-    """Forward everything there is.
+def run_forwarder(
+    installation: Installation,
+    heap: CountingHeap,
+    count: int,
+    more: Mapping[str, str] | None = None,
+) -> Speed:
+    """Forward everything there is, with `more` settings by environment variable.
 
     Raises:
         RuntimeError: it failed, or what arrived is not exactly the events there are.
     """
     heap.start_anew()
     arguments = ("bench.forwarding", "--until-caught-up")
-    with child(*arguments, env=installation.environment(UNLIMITED)) as running:
+    env = installation.environment({**UNLIMITED, **(more or {})})
+    with child(*arguments, env=env) as running:
         run = running.result(_LONGEST_SECONDS)
     arrived = heap.count()
     if run["outcomes"] != {"delivered": count}:
@@ -148,15 +154,19 @@ def run_forwarder(installation: Installation, heap: CountingHeap, count: int) ->
 
 
 def run_baseline(
-    installation: Installation, heap: CountingHeap, count: int, in_flight: int
+    installation: Installation,
+    heap: CountingHeap,
+    count: int,
+    in_flight: int,
+    module: str = "bench.baseline",
 ) -> Speed:
-    """Send so many events in a request each.
+    """Send so many events in a request each, or as another module of the benchmark does it.
 
     Raises:
         RuntimeError: as `run_forwarder`.
     """
     heap.start_anew()
-    arguments = ("bench.baseline", "--events", str(count), "--in-flight", str(in_flight))
+    arguments = (module, "--events", str(count), "--in-flight", str(in_flight))
     with child(*arguments, env=installation.environment(UNLIMITED)) as running:
         run = running.result(_LONGEST_SECONDS)
     arrived = heap.count()

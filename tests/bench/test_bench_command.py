@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from bench import full_speed
 from bench.__main__ import ALL, measurements, parse, report
 from bench.child import child, counting_heap
 from bench.machine import machine
@@ -88,3 +89,13 @@ def test_a_tiny_round_of_throughput(world: World) -> None:
     for ratio in section.figures["ratios"].values():
         assert ratio["ratio"]["median"] > 0
         assert ratio["verdict"] in {"PASS", "MISSED"}
+
+
+@pytest.mark.slow
+def test_a_tiny_round_at_full_speed(world: World) -> None:
+    """The forwarder and the plain loop deliver every event, late answers or many workspaces."""
+    with counting_heap() as heap:
+        section = full_speed.measure(world, heap, count=600, rounds=1, many_workspaces=60)
+    assert section.figures["ratio"]["median"] > 0
+    assert section.figures["with_latency"] > 0
+    assert section.figures["with_many_workspaces"] > 0
