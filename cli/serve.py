@@ -23,7 +23,7 @@ from producers.connections import ConnectionRegistry
 from producers.page_log import KafkaPageLog
 from producers.segment_intake import SegmentIntake, Trust
 from web.app import PARTS, ConsolePart, EventsPart, WebhookPart, create_app
-from web.console.data import KafkaConsoleData
+from web.console.kafka_data import KafkaConsoleData
 from web.health import Check, KafkaCheck, Readiness
 from web.lookups import LookupsPart
 from web.open_index import OpenIndex

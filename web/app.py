@@ -23,13 +23,16 @@ from web.tokens import BEARER, MayAsk, Tokens
 from web.webhook import webhook_router
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from heapline.settings import WebSettings
     from operations.connecting import Connecting
     from producers.segment_intake import SegmentIntake
     from web.console.data import ConsoleData
     from web.opening import Opening
+
+    Running = Callable[[], AbstractAsyncContextManager[None]]
 
 PARTS: Final = ("webhook", "events", "lookups", "console")
 """What `heapline serve --only` may name."""
@@ -78,8 +81,9 @@ def create_app(
         lookups: without it nobody can ask who is in a segment.
         console: without it there are no pages for people.
     """
-    runs = [part.opening.running for part in (events, webhook) if part is not None]
+    runs: list[Running] = [part.opening.running for part in (events, webhook) if part is not None]
     runs += [lookups.index.running] if lookups is not None else []
+    runs += [console.data.running] if console is not None else []
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -112,8 +116,9 @@ def create_app(
             app.include_router(connect_router(webhook.connecting))
     if console is not None:
         secure = settings.public_url is not None and settings.public_url.startswith("https:")
-        sessions = Sessions(app.state.tokens, SystemClock(), secure=secure)
-        app.include_router(console_router(sessions, console.data))
+        clock = SystemClock()
+        sessions = Sessions(app.state.tokens, clock, secure=secure)
+        app.include_router(console_router(sessions, console.data, clock))
     _describe(app, settings if lookups is not None else None)
     return app
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-from heapline.clock import Clock, SystemClock
-from heapline.errors import NotReady
-from heapline.kafka.registry import Registry
-from producers.connections import ConnectionPatch, ConnectionRegistry
-from producers.drains import drain_segments
-from state.database import Database, Engine
-from state.folder import StateFolder
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from heapline.heap.connection import Connection
+    from heapline.heap.segment_record import HeapSegment
     from heapline.memberships import Memberships
-    from heapline.settings import Settings
     from heapline.words import SegmentId, Workspace
-    from web.open_index import OpenIndex
-
-DAY_SQL = """
-SELECT event, outcome, coalesce(reason, ''), sum(records), strftime(max(minute), '%Y-%m-%d %H:%M')
-FROM outcome WHERE workspace = ? AND minute >= now() - INTERVAL 1 DAY
-GROUP BY ALL
-"""
+    from operations.dlq import Content, Entry, Filter, Position
+    from operations.dlq_replay import Replayed
+    from operations.status import Status
+    from producers.connections import ConnectionPatch
+    from web.console.looks import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +35,41 @@ class EventCount:
     last_at: str
 
 
-class ConsoleData(Protocol):
-    """Everything the pages need."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one page of Heap's did to a segment.
 
-    async def connections(self) -> dict[Workspace, Connection]:
+    Attributes:
+        at_ms: when the page was accepted, milliseconds since 1970-01-01 UTC.
+        net: members more than before.
+    """
+
+    at_ms: int
+    net: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead-lettered record in full; personal data.
+
+    Attributes:
+        event: what could be decoded of it.
+        not_decoded_because: why nothing could; empty where it was.
+    """
+
+    content: Content
+    event: Mapping[str, Any] | None
+    not_decoded_because: str = ""
+
+
+class ConsoleData(Protocol):
+    """Everything the pages need. What takes long comes as a `Look`, and never keeps a page."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Be ready to answer until the block ends."""
+        ...
+
+    async def connections(self) -> Mapping[Workspace, Connection]:
         """Give every workspace's connection.
 
         Raises:
@@ -64,16 +85,61 @@ class ConsoleData(Protocol):
         """
         ...
 
+    async def try_now(self, workspace: Workspace) -> None:
+        """Let the forwarder try a paused workspace at once; raises as `change`."""
+        ...
+
+    async def invite(self, workspace: Workspace) -> str:
+        """Give a one-time link that leads through Heap's own page and connects a workspace.
+
+        Raises:
+            InvalidSetting: this installation is not registered with Heap.
+            CallerMistake: there can be no such workspace.
+        """
+        ...
+
+    async def disconnect(self, workspace: Workspace) -> Sequence[SegmentId]:
+        """Remove a connection and empty its segments; give which.
+
+        Raises:
+            CallerMistake: there is nothing to remove.
+        """
+        ...
+
     async def drain(self, workspace: Workspace, segment: SegmentId) -> str:
         """Let everybody leave a segment; give the position at which it is done."""
         ...
 
-    async def outcomes(self, workspace: Workspace) -> Sequence[EventCount]:
-        """Give what became of the workspace's records within the last day.
+    async def outcomes(self, workspace: Workspace) -> Look[Sequence[EventCount]]:
+        """Look at what became of the workspace's records within the last day."""
+        ...
 
-        Raises:
-            NotReady: this machine keeps no store.
-        """
+    async def history(self, workspace: Workspace, segment: SegmentId) -> Look[Sequence[Change]]:
+        """Look at how a segment's members changed within the last 30 days, the oldest first."""
+        ...
+
+    async def latest_users(self, workspace: Workspace) -> Look[Sequence[str]]:
+        """Look at user ids of the workspace's latest events."""
+        ...
+
+    async def segments(self, workspace: Workspace) -> Look[Sequence[HeapSegment]]:
+        """Look at what came from Heap, page by page."""
+        ...
+
+    async def delivery(self) -> Look[Status]:
+        """Look at how the forwarders are."""
+        ...
+
+    async def dead_letters(self, workspace: Workspace) -> Look[Sequence[Entry]]:
+        """Look at a workspace's dead letters that were not sent again, the newest first."""
+        ...
+
+    async def dead_letter(self, position: Position) -> Look[Letter]:
+        """Look at one of them in full."""
+        ...
+
+    async def replay(self, wanted: Filter, *, force: bool) -> Replayed:
+        """Send dead letters again; raises as `operations.dlq_replay.replay_dlq`."""
         ...
 
     def memberships(self) -> Memberships:
@@ -83,58 +149,3 @@ class ConsoleData(Protocol):
             IndexUnavailable: there is none.
         """
         ...
-
-
-class KafkaConsoleData:
-    """The real thing; see `ConsoleData`.
-
-    Args:
-        settings: everything.
-        index: the membership index.
-        clock: for new versions.
-    """
-
-    def __init__(self, settings: Settings, index: OpenIndex, clock: Clock | None = None) -> None:
-        self._settings = settings
-        self._index = index
-        self._clock = clock or SystemClock()
-
-    async def connections(self) -> dict[Workspace, Connection]:
-        """See `ConsoleData.connections`."""
-        return await asyncio.to_thread(self._read)
-
-    def _read(self) -> dict[Workspace, Connection]:
-        with Registry(self._settings.schema_registry) as schemas:
-            return dict(ConnectionRegistry(self._settings.kafka, schemas).read().rows)
-
-    async def change(self, workspace: Workspace, patch: ConnectionPatch) -> None:
-        """See `ConsoleData.change`."""
-        await asyncio.to_thread(self._change, workspace, patch)
-
-    def _change(self, workspace: Workspace, patch: ConnectionPatch) -> None:
-        with Registry(self._settings.schema_registry) as schemas:
-            ConnectionRegistry(self._settings.kafka, schemas).set(workspace, patch)
-
-    async def drain(self, workspace: Workspace, segment: SegmentId) -> str:
-        """See `ConsoleData.drain`."""
-        now_ms = self._clock.epoch_ms()
-        positions = await asyncio.to_thread(
-            drain_segments, self._settings, workspace, [segment], now_ms
-        )
-        return str(positions[0])
-
-    async def outcomes(self, workspace: Workspace) -> Sequence[EventCount]:
-        """See `ConsoleData.outcomes`."""
-        return await asyncio.to_thread(self._outcomes, workspace)
-
-    def _outcomes(self, workspace: Workspace) -> list[EventCount]:
-        replica = StateFolder(self._settings.state.directory).analyst
-        if not replica.exists():
-            raise NotReady("counts appear once `heapline materialize` runs on this machine")
-        with Database(replica, Engine(threads=1), read_only=True) as database:
-            rows = database.run(DAY_SQL, [workspace]).rows
-        return [EventCount(n, o, r, int(c), f"{at} UTC") for n, o, r, c, at in rows]
-
-    def memberships(self) -> Memberships:
-        """See `ConsoleData.memberships`."""
-        return self._index.answers().view

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from heapline.events.catalogue import V1_TYPES, V2_NAMES
 from heapline.heap.connection import Send
 from heapline.outcomes import Outcome
+from web.console import filters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from heapline.heap.connection import Connection
     from heapline.memberships import SegmentRow
     from web.console.data import EventCount
+    from web.console.syncs import SyncView
 
 STATUS_WORDS: Final = {
     "syncing": "A sync is running: pages are still arriving.",
@@ -35,6 +36,7 @@ REASON_WORDS: Final = {
     "simulated": "Simulate mode is not sent.",
     "admin": "The customer's own staff is not sent.",
     "anonymous": "It carried no user id.",
+    "erased": "The user was erased.",
 }
 
 
@@ -70,12 +72,12 @@ def event_rows(connection: Connection, counts: Iterable[EventCount]) -> list[Eve
         elif each.outcome == Outcome.SKIPPED:
             skipped.setdefault(each.event, Counter())[each.reason] += each.records
     known = {**V1_TYPES, **V2_NAMES}
-    names = {*known, *(each.event for each in seen if each.event)}
+    names = known_names(seen)
     rows = [
         EventRow(
             name,
             known.get(name, "not in the published catalogue"),
-            is_on(connection, name),
+            filters.is_on(connection, name),
             delivered[name],
             last.get(name, ""),
             tuple(
@@ -88,33 +90,9 @@ def event_rows(connection: Connection, counts: Iterable[EventCount]) -> list[Eve
     return sorted(rows, key=lambda row: (-row.delivered, row.name))
 
 
-def is_on(connection: Connection, name: str) -> bool:
-    """Tell whether the filters let an event name through: exclude wins, empty include is all."""
-    if any(fnmatchcase(name, glob) for glob in connection.exclude):
-        return False
-    return not connection.include or any(fnmatchcase(name, glob) for glob in connection.include)
-
-
-def switched(connection: Connection, name: str, *, on: bool) -> tuple[str, ...]:
-    """Give the exclude list that switches one name.
-
-    Raises:
-        ValueError: a glob a person wrote decides about it; only the command line changes those.
-    """
-    exact = _escaped(name)
-    without = tuple(glob for glob in connection.exclude if glob != exact)
-    if not on:
-        return (*without, exact)
-    if any(fnmatchcase(name, glob) for glob in without) or (
-        connection.include and not any(fnmatchcase(name, glob) for glob in connection.include)
-    ):
-        raise ValueError("a filter with a pattern decides about this event")
-    return without
-
-
-def _escaped(name: str) -> str:
-    """Write a name as a glob that matches it alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+def known_names(counts: Iterable[EventCount]) -> set[str]:
+    """Give every name of the catalogue, and those seen."""
+    return {*V1_TYPES, *V2_NAMES, *(each.event for each in counts if each.event)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +131,22 @@ def _says(row: Connection) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SegmentView:
-    """One segment as its row on the page tells it."""
+    """One segment as its row on the page tells it.
+
+    Attributes:
+        says: what its state means.
+        sync: its newest sync; None where nothing is known of any.
+    """
 
     row: SegmentRow
     members: int
     says: str
+    sync: SyncView | None = None
 
 
-def segment_view(row: SegmentRow, members: int) -> SegmentView:
+def segment_view(row: SegmentRow, members: int, syncs: Mapping[str, SyncView]) -> SegmentView:
     """Say what a segment's state means."""
     says = STATUS_WORDS.get(row.status, row.status)
     if row.stale:
         says += " No news for more than nine hours, though it syncs every four: is it still on?"
-    return SegmentView(row, members, says)
+    return SegmentView(row, members, says, syncs.get(row.segment_id))

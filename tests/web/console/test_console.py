@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.testclient import TestClient
 
 from heapline.heap.connection import Connection, Region, Send
 from heapline.memberships import MembershipReader
-from heapline.settings import ApiToken, WebSettings
 from heapline.words import AppId, SegmentId, Workspace
 from tests.fakes.console_data import FakeConsoleData
+from tests.web.console.site import Browser
 from tests.web.lookup_site import LookupSite
-from web.app import ConsolePart, create_app
 from web.console.data import EventCount
-from web.health import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,39 +20,6 @@ if TYPE_CHECKING:
 
 _ACME = Connection(Workspace("acme"), 1, 0, AppId("11"), Region.US, Send.OFF)
 _SHOP = Connection(Workspace("shop"), 1, 0)
-_TOKENS = [
-    ApiToken(name="ops", token="operate-token-0001", role="operate"),
-    ApiToken(name="eyes", token="reading-token-0001", role="read"),
-    ApiToken(name="pub", token="publish-token-0001", role="publish"),
-    ApiToken(name="acme", token="limited-token-0001", role="operate", workspaces=["acme"]),
-]
-_FORM_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
-
-
-class Browser:
-    """A browser with cookies, at a console whose data is in memory."""
-
-    def __init__(self, data: FakeConsoleData, *, guarded: bool = False) -> None:
-        settings = WebSettings(api_tokens=_TOKENS if guarded else [])
-        app = create_app(settings, Readiness({}), console=ConsolePart(data))
-        self.data = data
-        self.client = TestClient(app, base_url="http://127.0.0.1:8080", follow_redirects=False)
-
-    def sign_in(self, token: str) -> int:
-        """Type a token; give the status."""
-        return self.client.post("/console/sign-in", data={"token": token}).status_code
-
-    def page(self, path: str) -> str:
-        """Load a page that must be there."""
-        answer = self.client.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.text
-
-    def submit(self, page: str, path: str, **fields: str) -> int:
-        """Load a page and submit a form on it; give the status."""
-        found = _FORM_TOKEN.search(self.page(page))
-        token = found[1] if found else ""
-        return self.client.post(path, data={"form_token": token, **fields}).status_code
 
 
 @pytest.fixture
@@ -92,10 +55,10 @@ def test_send_is_turned_on(data: FakeConsoleData) -> None:
 
 
 def test_an_unknown_workspace_is_told(data: FakeConsoleData) -> None:
-    """With the command that makes one."""
+    """With what makes one."""
     answer = Browser(data).client.get("/console/acmee")
     assert answer.status_code == 404
-    assert "heapline connections invite" in answer.text
+    assert "connect it on the first page" in answer.text
 
 
 def test_send_may_be_set_before_an_environment_is_chosen(data: FakeConsoleData) -> None:
@@ -290,10 +253,12 @@ def test_an_audience_is_built(indexed: FakeConsoleData) -> None:
     """Its exact size, a user's answer, and the JSON that the API takes."""
     browser = Browser(indexed)
     view = indexed.memberships()
-    segment = view.segments("acme")[0].segment_id
-    (member, *_) = view.members_page("acme", segment, None, 1).users
-    asked = {f"s.{segment}": "is", "user": member}
+    row = view.segments("acme")[0]
+    (member, *_) = view.members_page("acme", row.segment_id, None, 1).users
+    asked = {"g0.operator": "is", "g0.segment": row.name, "user": member}
     text = browser.client.get("/console/acme/audience", params=asked).text
-    assert f"<strong>{view.count('acme', segment):,}</strong> users match" in text
+    assert f"<strong>{view.count('acme', row.segment_id):,}</strong> users match" in text
     assert f"<strong>{member}</strong>: match." in text
     assert "rule_expression" in text
+    wrong = {"g0.operator": "is", "g0.segment": "nope"}
+    assert "no segment nope" in browser.client.get("/console/acme/audience", params=wrong).text
