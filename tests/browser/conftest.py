@@ -19,16 +19,23 @@ _ANSWER_MS: Final = 30_000
 """How long a page or a part of it may take on a loaded machine."""
 
 
+# Chromium's own sandbox does not work for root; the pages are ours.
+FLAGS: Final = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
+
+
+def chromium_path() -> str | None:
+    """Tell where this machine has a Chromium."""
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Start the browser that this machine has."""
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
+    path = chromium_path()
     if path is None:
         pytest.skip("there is no Chromium here: `make browser` says how to get one")
-    # Chromium's own sandbox does not work for root; the pages are ours.
-    flags = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

@@ -90,7 +90,7 @@ def installed(
 def eventually(page: Page, path: str, text: str | re.Pattern[str]) -> None:
     """Wait until a page, loaded again and again as a person would, says something."""
     for _ in range(60):
-        page.goto(path)
+        page.goto(path.partition("#")[0])
         if page.get_by_text(text).count():
             return
         page.wait_for_timeout(500)
