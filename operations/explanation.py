@@ -130,7 +130,8 @@ def _deferred(facts: Facts, deferral: Deferral) -> Explanation:
         return Explanation(Verdict.WAITING, because + _runs(facts), "replay", _now_skipped(facts))
     reason = str(deferral.reason or "")
     words = _DEFERRED.get(reason, "its turn has not come")
-    because = f"{words}; deferred {deferral.deferrals} times since {since}, looked at again {due}"
+    times = f"deferred {deferral.deferrals} times since {since}"
+    because = f"{words}; {times}, its turn expected by {due}"
     command = advice(facts.event.workspace if facts.event else "", reason) or ""
     return Explanation(
         Verdict.WAITING, because + _runs(facts), reason, _now_skipped(facts), command
