@@ -236,7 +236,7 @@ def offboard(
     settings, name = load_settings(), Workspace(workspace)
     with Registry(settings.schema_registry) as schemas:
         connections = ConnectionRegistry(settings.kafka, schemas)
-        drain = KafkaDrain(settings, KafkaSegmentNews(settings.kafka, schemas))
+        drain = KafkaDrain(settings, schemas)
         done = offboarded(
             name,
             connections,

@@ -164,7 +164,7 @@ def _connecting(settings: Settings) -> Connecting:
         partner,
         HeapOAuth(partner, HttpxClient.for_heap(settings.heap, connections=4), clock),
         ConnectionRegistry(settings.kafka, schemas),
-        KafkaDrain(settings, news),
+        KafkaDrain(settings, schemas),
         news,
         clock,
     )

@@ -164,8 +164,9 @@ def test_from_the_invitation_to_the_first_page_and_back(
         assert "turn the segment's toggle" in aside["repair"]
         installation.eventually(lambda: "Needs a repair" in text_of(browser.get(place)))
 
+        _accepted(installation, ENV, "8", "Trial", ["u-4"])
         done = installation.types("connections", "offboard", "acme", "--yes")
-        assert done == {"workspace": "acme", "removed": True, "drained": ["7"]}
+        assert done == {"workspace": "acme", "removed": True, "drained": ["7", "8"]}
         installation.applies_syncs()
         installation.eventually(lambda: installation.calls(_unknown(token, "sync")) == 404)
         assert installation.types("connections", "list") == {"connections": []}
@@ -196,10 +197,17 @@ def test_moving_to_another_environment_drains_the_first(
 
 
 def _sync(installation: Installation, env_id: str, name: str, users: list[str]) -> None:
-    installation.heap.set_segment(env_id, "7", name=name)
-    installation.heap.set_members(env_id, "7", users)
-    assert installation.heap.sync(env_id, "7").delivered == 1
+    _accepted(installation, env_id, "7", name, users)
     installation.applies_syncs()
+
+
+def _accepted(
+    installation: Installation, env_id: str, segment: str, name: str, users: list[str]
+) -> None:
+    """Let Heap send a segment, which is not applied yet."""
+    installation.heap.set_segment(env_id, segment, name=name)
+    installation.heap.set_members(env_id, segment, users)
+    assert installation.heap.sync(env_id, segment).delivered == 1
 
 
 def _unknown(token: str, action: str = "grow") -> dict[str, Any]:
