@@ -187,19 +187,7 @@ class Forget:
     ) -> None:
         progress = GroupProgress(self._kafka, self._names, self._clock)
         partitions = progress.partitions(self._names.topic(MEMBERSHIPS))
-        changes = [
-            MembershipChange(
-                workspace,
-                user,
-                each.segment_id,
-                enters=False,
-                at_ms=now_ms,
-                sync=None,
-                ends_page=True,
-            )
-            for each in segments
-            if each.segment_id
-        ]
+        changes = leaves(workspace, user, segments, now_ms)
         home = memberships_partition(workspace, partitions)
         records = [
             {"partition": home, "key": each.key(), "value": None, "headers": each.headers()}
@@ -230,6 +218,23 @@ class Forget:
         if failed or left:
             why = failed[0].str() if failed else "no answer in time"
             raise KafkaUnavailable(f"{name} did not take all records ({why}): the same again")
+
+
+def leaves(
+    workspace: Workspace, user: UserId, segments: Iterable[HeapSegment], now_ms: int
+) -> list[MembershipChange]:
+    """Give the records by which a user leaves all segments.
+
+    None ends a page: they may come to lie between the records of one that is being written, and
+    what stands before them is shown with the rest of that page, or where the partition ends.
+    """
+    return [
+        MembershipChange(
+            workspace, user, each.segment_id, enters=False, at_ms=now_ms, sync=None, ends_page=False
+        )
+        for each in segments
+        if each.segment_id
+    ]
 
 
 def later(now_ms: int, *, asked: bool) -> tuple[Later, ...]:

@@ -18,6 +18,10 @@ from consumers.materializer.assembler import (
     Place,
 )
 from consumers.materializer.pages import Run
+from heapline.heap.membership_record import PAGE_END
+from heapline.heap.segment_record import HeapSegment, SegmentStatus
+from heapline.words import SegmentId, UserId, Workspace
+from operations.forget import leaves
 from state.raw_changes import RawChanges
 
 Payload = Assembled["Row", str]
@@ -88,6 +92,27 @@ def test_a_page_waits_for_its_end() -> None:
     second = there.cut()
     assert second.changes.user == ["c", "d"]
     assert second.positions[MEMBERSHIPS, 0] == 4
+
+
+def test_an_erasure_within_a_page_does_not_show_half_of_it() -> None:
+    """Its records end no page, and so come with the page between whose records they lie."""
+    segment = HeapSegment(
+        workspace=Workspace("acme"),
+        segment_id=SegmentId("s"),
+        updated_at_ms=1,
+        pages_partition=0,
+        pages_offset=0,
+        status=SegmentStatus.SYNCING,
+        memberships_offset=0,
+    )
+    (leaving,) = leaves(Workspace("acme"), UserId("b"), [segment], 5)
+    headers = [name for name, _ in leaving.headers()]
+    ends = [(2, 2)] if PAGE_END in headers else []
+    there = machine()
+    there.take_changes(0, Run(columns("a", "b"), ends, 2), now=0.0)
+    assert not there.cut()
+    there.take_changes(0, Run(columns("c"), [(1, 3)], 3), now=0.0)
+    assert there.cut().changes.user == ["a", "b", "c"]
 
 
 def test_the_end_of_the_partition_ends_a_page() -> None:
