@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[2]
 HEAPLINE: Final = (sys.executable, "-c", "from cli.main import main; main()")
 _TAIL: Final = 3_000
+_LISTENS_SECONDS: Final = 120.0
+
+
+def wait_until_it_listens(process: subprocess.Popen[Any]) -> None:
+    """Wait until a process has a handler for SIGTERM, or has ended: sooner it would just die."""
+    deadline = time.monotonic() + _LISTENS_SECONDS
+    while process.poll() is None and not _listens(process.pid):
+        assert time.monotonic() < deadline, "it does not listen to SIGTERM"
+        time.sleep(0.02)
+
+
+def _listens(number: int) -> bool:
+    """Ask Linux which signals a process catches: a mask in hex, the lowest bit of signal 1."""
+    try:
+        status = Path(f"/proc/{number}/status").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 class Mortal:
@@ -64,12 +84,12 @@ class Mortal:
 
     def stop(self) -> None:
         """Ask it to end, and assert that it does so well."""
-        self.check()
         assert self._process is not None
+        wait_until_it_listens(self._process)
+        self.check()
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(60)
-        # One that has only just been started may not listen to the signal yet.
-        assert code in {0, -signal.SIGTERM}, f"{self.name} ended with {code}:\n{self.said()}"
+        assert code == 0, f"{self.name} ended with {code}:\n{self.said()}"
 
     def end(self) -> None:
         """See that it is gone, whatever happened."""
