@@ -172,13 +172,19 @@ def _remove(database: Database, changes: Changes, rows: NDArray[np.int64]) -> No
     if not rows.size:
         return
     gone = _pairs(changes, rows)
+    segments = np.unique(gone["segment"]).tolist()
     # Naming the segments, too, lets DuckDB pass over the parts of the table that hold others.
-    named = ", ".join(map(str, np.unique(gone["segment"]).tolist()))
-    removed = database.run(
-        "DELETE FROM stored.membership AS m USING gone WHERE m.segment = gone.segment"
-        f" AND m.person = gone.person AND m.segment IN ({named})",
-        gone=gone,
-    ).value
+    if len(segments) == 1:
+        sql = (
+            f"DELETE FROM stored.membership WHERE segment = {segments[0]}"
+            " AND person IN (SELECT person FROM gone)"  # a third cheaper than by pairs
+        )
+    else:
+        sql = (
+            "DELETE FROM stored.membership AS m USING gone WHERE m.segment = gone.segment"
+            f" AND m.person = gone.person AND m.segment IN ({', '.join(map(str, segments))})"
+        )
+    removed = database.run(sql, gone=gone).value
     if removed != rows.size:
         found = f"{rows.size:,} memberships end and {removed:,} of them are there"
         raise StoreOutOfStep(database.path, found)
