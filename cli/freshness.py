@@ -41,6 +41,8 @@ def tell_doubts(view: Memberships, workspace: str, segments: Iterable[str]) -> N
 
 def doubt(row: SegmentRow) -> str:
     """Say why answers about a segment may be wrong, and what to do; empty where they are not."""
+    if row.disconnected:
+        return "it belongs to a Heap environment that was left, and is being emptied"
     if row.status == "partial" or row.has_gap:
         missing = "pages of an earlier sync are" if row.has_gap else "a part of its last sync is"
         return (

@@ -145,6 +145,7 @@ def allowed(
         allowed_at_ms=grant.allowed_at_ms,
         invitation_digest=None,
         invitation_expires_at_ms=None,
+        moved_at_ms=now_ms if moves(current, grant) else current.moved_at_ms,
     )
     return next_version(current, changed, known, now_ms)
 

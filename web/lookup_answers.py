@@ -102,8 +102,10 @@ class WorkspaceAnswers:
     def member(self, segment: str, user: str) -> Answer:
         """Tell whether a user is in a segment."""
         entered_at_ms = self._view.entered_at_ms(self._workspace, user, segment)
+        if self._rows[segment].disconnected:
+            entered_at_ms = None
         body = {
-            "member": entered_at_ms is not None,
+            "member": None if self._rows[segment].disconnected else entered_at_ms is not None,
             "entered_at": _moment(entered_at_ms),
             "segment": self._described(segment),
         }
@@ -194,7 +196,13 @@ def segment_fields(row: SegmentRow, member_count: int) -> dict[str, Any]:
 
 
 def status_of(row: SegmentRow) -> str:
-    """Give a segment's status; `partial` also where a page of an older sync was put aside."""
+    """Give a segment's status.
+
+    `partial` also where a page of an older sync was put aside, and `disconnected` where it belongs
+    to an environment that was left.
+    """
+    if row.disconnected:
+        return "disconnected"
     return "partial" if row.has_gap and row.status == "complete" else row.status
 
 

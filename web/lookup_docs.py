@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic.json_schema import models_json_schema
 
 from heapline.kafka import position
-from heapline.memberships.view import MEMBERS_A_PAGE
+from heapline.memberships.members_page import MEMBERS_A_PAGE
 from web import lookup_models as models
 from web.body import JSON
 from web.lookup_paths import PLACES, Operation, template

@@ -32,7 +32,7 @@ class SegmentInfo(_Model):
     id: str = Field(description="Heap's id of it, as text.", examples=["7"])
     name: str = Field(description="Heap's name; empty where none was ever told.")
     member_count: int = Field(ge=0, description="How many users are in it.")
-    status: Literal["syncing", "complete", "partial", "drained", "unknown"] = Field(
+    status: Literal["syncing", "complete", "partial", "drained", "disconnected", "unknown"] = Field(
         description="partial: only a part of the last sync arrived."
     )
     rhythm: Literal["recurring", "once", "unknown"] = Field(description="How Heap syncs it.")
@@ -65,7 +65,10 @@ class UserSegments(_Model):
 class Membership(_Model):
     """Whether a user is in a segment."""
 
-    member: bool
+    member: bool | None = Field(
+        description="null where the segment is disconnected: it belongs to a Heap environment that "
+        "was left, and is being emptied."
+    )
     entered_at: Moment | None = Field(description="Since when; null where it is not known.")
     segment: SegmentInfo
 
@@ -96,7 +99,7 @@ class CheckedPair(_Model):
 
     user: str
     segment: str
-    member: bool | None = Field(description="null where the segment is unknown.")
+    member: bool | None = Field(description="null where the segment is unknown or disconnected.")
 
 
 class CheckedPairs(_Model):
@@ -126,7 +129,7 @@ class LeftOver(_Model):
 
     path: str = Field(description="Where.", examples=["audience.expression.exprs[1].condition"])
     type: str = Field(description="The condition's type.")
-    reason: Literal["condition_type", "operator", "named_rule", "unknown_segment"]
+    reason: Literal["condition_type", "operator", "named_rule", "unknown_segment", "disconnected"]
     detail: str = Field(description="The operator, the rule's id or the segment's id.")
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from heapline.memberships import Audience, InvalidAudience
+from heapline.memberships.members_page import MEMBERS_A_PAGE
 from heapline.memberships.segments import id_text
-from heapline.memberships.view import MEMBERS_A_PAGE
 from web.body import JSON, read_body
 from web.problems import Problem
 

@@ -13,9 +13,10 @@ from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from consumers.materializer.assembler import Assembled, Place
+    from consumers.materializer.moves import Moves
     from consumers.materializer.parts import Part
     from consumers.materializer.progress import Report
     from consumers.materializer.readiness import Readiness
@@ -60,6 +61,10 @@ class Node(Protocol):
         """Fold the store's log into its file."""
         ...
 
+    def show_again(self, workspaces: Collection[str]) -> None:
+        """Show the segments of environments that were left for what they are."""
+        ...
+
 
 class Replicas(Protocol):
     """Makes copies for analysts, beside the loop."""
@@ -90,6 +95,7 @@ class MaterializerLoop:
         node: where payloads go.
         replicas: copies for analysts.
         disk: its space.
+        moves: workspaces that left their environment.
         readiness: told how far everything is visible.
         topics: the full name of what the assembler knows by role.
         settings: how often, how much.
@@ -106,6 +112,7 @@ class MaterializerLoop:
         node: Node,
         replicas: Replicas,
         disk: Disk,
+        moves: Moves,
         readiness: Readiness,
         topics: Mapping[str, str],
         settings: MaterializerSettings,
@@ -115,7 +122,7 @@ class MaterializerLoop:
         on_progress: Callable[[Report], None] = log_progress,
     ) -> None:
         self._source, self._node, self._replicas, self._disk = source, node, replicas, disk
-        self._readiness = readiness
+        self._readiness, self._moves = readiness, moves
         self._topics = dict(topics)
         self._whats = {topic: what for what, topic in topics.items()}
         self._clock = clock
@@ -181,6 +188,8 @@ class MaterializerLoop:
             self._tell_progress(now)
             self._look_up()
         self._chores(idle=not came)
+        if moved := self._moves.news():
+            self._node.show_again(moved)
 
     def _look_up(self) -> None:
         """Go over to small payloads once what was there at the start is visible."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from consumers.materializer.keeping import AnalystCopies, FreeSpace, NoCopies
 from consumers.materializer.loop import MaterializerLoop
+from consumers.materializer.moves import NoMoves
 from consumers.materializer.node import MembershipNode, open_index
 from consumers.materializer.progress import log_progress
 from consumers.materializer.read_ahead import ReadAhead
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from consumers.materializer.erasing import Erasing
     from consumers.materializer.loop import Node
     from consumers.materializer.loop import Replicas as Copies
+    from consumers.materializer.moves import Moves
     from consumers.materializer.progress import Report
     from consumers.materializer.source import Source
     from consumers.materializer.starting import Log, There, TopicPartition
@@ -61,6 +63,7 @@ class Materializer:
         stopping: asked whether to end.
         on_progress: told now and then how far catching up has come.
         erasing: takes erased users out.
+        moves: workspaces that left their environment.
     """
 
     def __init__(
@@ -75,8 +78,10 @@ class Materializer:
         stopping: Callable[[], bool],
         on_progress: Callable[[Report], None] = log_progress,
         erasing: Erasing | None = None,
+        moves: Moves | None = None,
     ) -> None:
         self._erasing = erasing
+        self._moves: Moves = moves or NoMoves()
         self._source, self._folder = source, folder
         self._topics = {what: names.topic(topic) for what, topic in READ.items()}
         self._compacted = {self._topics[what] for what in COMPACTED}
@@ -154,10 +159,13 @@ class Materializer:
         store.remember_origin(there.cluster_id, dict(there.topic_ids))
         erased = None if self._erasing is None else self._erasing.purge(store)
         with ExitStack() as stack:
-            index, built = open_index(self._folder.index, store, anew=not self._index_fits)
+            self._moves.news()
+            left = self._moves.left_at_ms
+            index, built = open_index(self._folder.index, store, left, anew=not self._index_fits)
             self._index_fits = True
             self._totals.index_built |= built
-            node = MembershipNode(store, stack.enter_context(index), self._clock)
+            node = MembershipNode(store, stack.enter_context(index), self._clock, left)
+            node.show_again(left)
             if self._erasing is not None and erased is not None:
                 self._erasing.settle(node, erased)
             replicas = stack.enter_context(Replicas(self._folder))
@@ -167,6 +175,7 @@ class Materializer:
                 copies,
                 self._readiness,
                 lambda: self._stopping() or self._must_erase(),
+                moves=self._moves,
             )
             loop.run(start.positions, self._ends(there), until_caught_up=until_caught_up)
 
@@ -229,12 +238,14 @@ class Materializer:
         readiness: Readiness,
         stopping: Callable[[], bool],
         source: Source | None = None,
+        moves: Moves | None = None,
     ) -> MaterializerLoop:
         return MaterializerLoop(
             source=source or self._source,
             node=node,
             replicas=copies,
             disk=FreeSpace(self._folder.path, self._settings.low_disk_bytes),
+            moves=moves or NoMoves(),
             readiness=readiness,
             topics=self._topics,
             settings=self._settings,

@@ -8,7 +8,7 @@ behind, and the next start builds it anew.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from consumers.materializer.segment_rows import NewestRows, shown
 from heapline.memberships.segments import SegmentRow
@@ -16,9 +16,10 @@ from heapline.telemetry import metrics
 from state.folder import write_ahead_log
 from state.index_writer import IndexWriter
 from state.payload import Payload
+from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from consumers.materializer.assembler import Assembled
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from heapline.clock import Clock
     from state.index_staging import Staged
     from state.payload import OutcomeFacts
-    from state.raw_changes import RawChanges, SegmentName
+    from state.raw_changes import SegmentName
     from state.store import Store
+
+
+_NOBODY_LEFT: Final[Mapping[str, int]] = {}
 
 
 class Index(Protocol):
@@ -58,9 +62,17 @@ class MembershipNode:
         store: open.
         index: open, and of the store's version.
         clock: for the time of applying.
+        left_at_ms: see `Moves`; grows meanwhile.
     """
 
-    def __init__(self, store: Store, index: Index, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        clock: Clock,
+        left_at_ms: Mapping[str, int] = _NOBODY_LEFT,
+    ) -> None:
+        self._left_at_ms = left_at_ms
         self._store, self._index, self._clock = store, index, clock
         self._log = write_ahead_log(store.database.path)
         self._rows = NewestRows([row for row in store.segments().facts if row is not None])
@@ -107,7 +119,7 @@ class MembershipNode:
         stored_at = perf_counter()
         self._index.publish(
             staged,
-            [shown(row) for row in rows],
+            [shown(row, self._left_at_ms.get(row.workspace)) for row in rows],
             version=version,
             position=position_facts(positions),
             as_of_ms=now_ms,
@@ -117,17 +129,41 @@ class MembershipNode:
         metrics.MATERIALIZE_SECONDS.labels("publish").observe(perf_counter() - stored_at)
         return len(staged.changes)
 
+    def show_again(self, workspaces: Collection[str]) -> None:
+        """See `loop.Node`."""
+        rows = [
+            shown(row, self._left_at_ms.get(row.workspace))
+            for row in self._store.segments().facts
+            if row is not None and row.workspace in workspaces
+        ]
+        left = [row for row in rows if row.disconnected]
+        if left:
+            self._index.publish(
+                self._index.stage(RawChanges()),
+                left,
+                version=self._store.version,
+                position=position_facts(self._store.positions()),
+                as_of_ms=self._clock.epoch_ms(),
+            )
+
     def checkpoint(self) -> None:
         """See `loop.Node`."""
         self._store.checkpoint()
 
 
-def open_index(folder: Path, store: Store, *, anew: bool = False) -> tuple[IndexWriter, bool]:
+def open_index(
+    folder: Path,
+    store: Store,
+    left_at_ms: Mapping[str, int] = _NOBODY_LEFT,
+    *,
+    anew: bool = False,
+) -> tuple[IndexWriter, bool]:
     """Open the index of a store; tell whether it had to be built.
 
     Args:
         folder: the index.
         store: whose.
+        left_at_ms: see `Moves`.
         anew: build it whatever it is.
     """
     if not anew:
@@ -135,7 +171,7 @@ def open_index(folder: Path, store: Store, *, anew: bool = False) -> tuple[Index
         if index.version == store.version and _knows_as_many(index, store):
             return index, False
         index.close()
-    return build_index(folder, store), True
+    return build_index(folder, store, left_at_ms), True
 
 
 def _knows_as_many(index: IndexWriter, store: Store) -> bool:
@@ -144,7 +180,9 @@ def _knows_as_many(index: IndexWriter, store: Store) -> bool:
     return known == (store.codes.workspaces, store.codes.segments, store.codes.people)
 
 
-def build_index(folder: Path, store: Store) -> IndexWriter:
+def build_index(
+    folder: Path, store: Store, left_at_ms: Mapping[str, int] = _NOBODY_LEFT
+) -> IndexWriter:
     """Write a store's index anew; readers go over to it by themselves."""
     workspaces = store.workspaces()
     segments = store.segments()
@@ -153,7 +191,9 @@ def build_index(folder: Path, store: Store) -> IndexWriter:
         workspaces,
         store.users(),
         [
-            SegmentRow(workspaces[workspace], segment_id) if facts is None else shown(facts)
+            SegmentRow(workspaces[workspace], segment_id)
+            if facts is None
+            else shown(facts, left_at_ms.get(workspaces[workspace]))
             for workspace, segment_id, facts in zip(
                 segments.workspace.tolist(), segments.segment_id, segments.facts, strict=True
             )

@@ -9,11 +9,13 @@ from prometheus_client import start_http_server
 
 from consumers.materializer.erasing import Erasing
 from consumers.materializer.materializer import Materializer
+from consumers.materializer.moves import ConnectionMoves
 from consumers.materializer.progress import log_progress
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import KafkaSource
 from heapline.clock import SystemClock
 from heapline.errors import InvalidSetting
+from heapline.kafka.connection_table import ConnectionFollower
 from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import ERASURES, Names
@@ -67,6 +69,9 @@ def materialize(
         source = stack.enter_context(
             closing(KafkaSource(settings.kafka, names, registry, log.erasures))
         )
+        connections = stack.enter_context(
+            ConnectionFollower(settings.kafka, names, registry, clock)
+        )
         materializer = Materializer(
             source=source,
             folder=StateFolder(settings.state.directory),
@@ -77,6 +82,7 @@ def materialize(
             stopping=stopping,
             on_progress=on_progress or log_progress,
             erasing=Erasing(log, names.topic(ERASURES), clock),
+            moves=ConnectionMoves(connections),
         )
         return materializer.run(until_caught_up=until_caught_up, rebuild_because=rebuild_because)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from heapline.heap.segment_record import SyncKind
+from heapline.heap.segment_record import SegmentStatus, SyncKind
 from heapline.memberships.segments import SegmentRow
 from state.payload import SegmentFacts, SyncFacts
 
@@ -67,8 +67,15 @@ def _sync_facts(sync: SegmentSync) -> SyncFacts:
     )
 
 
-def shown(row: SegmentFacts) -> SegmentRow:
-    """Give a row as lookups show it; they tell what time makes of it."""
+def shown(row: SegmentFacts, left_at_ms: int | None = None) -> SegmentRow:
+    """Give a row as lookups show it; they tell what time makes of it.
+
+    Args:
+        row: as the store has it.
+        left_at_ms: when its workspace went over to another environment of Heap's; None where it
+            never did.
+    """
+    is_left = left_at_ms is not None and row.updated_at_ms < left_at_ms
     synced = [sync.last_page_at_ms for sync in row.syncs if sync.kind != SyncKind.DRAIN]
     newest = max(row.syncs, key=attrgetter("ordinal"), default=None)
     return SegmentRow(
@@ -82,6 +89,7 @@ def shown(row: SegmentFacts) -> SegmentRow:
         pages_offset=row.pages_offset,
         last_page_at_ms=None if newest is None else newest.last_page_at_ms,
         has_gap=row.has_gap,
+        disconnected=is_left and row.status != SegmentStatus.DRAINED,
     )
 
 

@@ -58,6 +58,7 @@ class Connection:
     env_id: AppId | None = None
     invitation_digest: str | None = None
     invitation_expires_at_ms: int | None = None
+    moved_at_ms: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -90,6 +91,7 @@ class Connection:
             env_id=record["env_id"],
             invitation_digest=record["invitation_digest"],
             invitation_expires_at_ms=record["invitation_expires_at"],
+            moved_at_ms=record["moved_at"],
         )
 
     def to_record(self) -> dict[str, Any]:
@@ -112,4 +114,5 @@ class Connection:
             "env_id": self.env_id,
             "invitation_digest": self.invitation_digest,
             "invitation_expires_at": self.invitation_expires_at_ms,
+            "moved_at": self.moved_at_ms,
         }

@@ -11,9 +11,10 @@ from heapline.memberships.errors import (
 )
 from heapline.memberships.evaluation import AudienceCount, Evaluation, Result
 from heapline.memberships.member_set import MemberSet
+from heapline.memberships.members_page import MembersPage
 from heapline.memberships.reader import MembershipReader
 from heapline.memberships.segments import Freshness, SegmentRow
-from heapline.memberships.view import Memberships, MembersPage
+from heapline.memberships.view import Memberships
 
 __all__ = [
     "Audience",

@@ -43,7 +43,7 @@ class Unresolved:
     Attributes:
         path: where, like `audience.expression.exprs[1].condition`.
         type: the condition's type.
-        reason: `condition_type`, `operator`, `named_rule` or `unknown_segment`.
+        reason: `condition_type`, `operator`, `named_rule`, `unknown_segment` or `disconnected`.
         detail: the operator, the rule's id or the segment's id; empty for a type.
     """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from heapline.memberships.audience import InSegments, Joined, Literal, Unresolved
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from pyroaring import BitMap
 
     from heapline.memberships.audience import Rule
+
+
+UNKNOWN_SEGMENT: Final = "unknown_segment"
+DISCONNECTED: Final = "disconnected"
+"""Why nobody can say who is in a segment: none was synced under that id, or it belongs to an
+environment of Heap's that was left."""
 
 
 class Result(StrEnum):
@@ -66,13 +72,16 @@ class AudienceCount:
 
 
 def evaluate(
-    rule: Rule, member: Callable[[str], bool | None]
+    rule: Rule,
+    member: Callable[[str], bool | None],
+    reason: Callable[[str], str] = lambda _: UNKNOWN_SEGMENT,
 ) -> tuple[bool | None, list[Unresolved]]:
     """Decide a rule for one user.
 
     Args:
         rule: the audience's.
-        member: whether the user is in a segment; None if nobody knows that segment.
+        member: whether the user is in a segment; None if nobody can say.
+        reason: why nobody can say of a segment.
 
     Returns:
         The truth value, None if undecided, and then what is left.
@@ -82,10 +91,10 @@ def evaluate(
     if isinstance(rule, Unresolved):
         return None, [rule]
     if isinstance(rule, InSegments):
-        return _in_segments(rule, [member(segment) for segment in rule.segments])
+        return _in_segments(rule, [member(segment) for segment in rule.segments], reason)
     left: list[Unresolved] = []
     for part in rule.parts:
-        value, missing = evaluate(part, member)
+        value, missing = evaluate(part, member, reason)
         if value is (not rule.every):
             return value, []
         left += missing
@@ -93,7 +102,7 @@ def evaluate(
 
 
 def _in_segments(
-    rule: InSegments, memberships: Sequence[bool | None]
+    rule: InSegments, memberships: Sequence[bool | None], reason: Callable[[str], str]
 ) -> tuple[bool | None, list[Unresolved]]:
     if any(memberships):
         return not rule.negated, []
@@ -102,12 +111,14 @@ def _in_segments(
     ]
     if not unknown:
         return rule.negated, []
-    return None, unknown_segments(rule, unknown)
+    return None, _unsaid(rule, unknown, reason)
 
 
-def unknown_segments(rule: InSegments, segments: Sequence[str]) -> list[Unresolved]:
-    """Tell of segments nobody knows."""
-    return [Unresolved(rule.path, "heap", "unknown_segment", segment) for segment in segments]
+def _unsaid(
+    rule: InSegments, segments: Sequence[str], reason: Callable[[str], str]
+) -> list[Unresolved]:
+    """Tell of segments nobody can say anything of."""
+    return [Unresolved(rule.path, "heap", reason(segment), segment) for segment in segments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +130,19 @@ class Decided:
     unresolved: tuple[Unresolved, ...] = ()
 
 
-def decide_all(rule: Rule, everyone: BitMap, members: Callable[[str], BitMap | None]) -> Decided:
+def decide_all(
+    rule: Rule,
+    everyone: BitMap,
+    members: Callable[[str], BitMap | None],
+    reason: Callable[[str], str] = lambda _: UNKNOWN_SEGMENT,
+) -> Decided:
     """Decide a rule for everyone at once.
 
     Args:
         rule: the audience's.
         everyone: the codes of all users it is about.
-        members: a segment's users; None if nobody knows that segment.
+        members: a segment's users; None if nobody can say.
+        reason: as in `evaluate`.
     """
     nobody = everyone - everyone
     if isinstance(rule, Literal):
@@ -133,8 +150,8 @@ def decide_all(rule: Rule, everyone: BitMap, members: Callable[[str], BitMap | N
     if isinstance(rule, Unresolved):
         return Decided(nobody, nobody, (rule,))
     if isinstance(rule, InSegments):
-        return _segments_for_all(rule, everyone, members)
-    parts = [decide_all(part, everyone, members) for part in rule.parts]
+        return _segments_for_all(rule, everyone, members, reason)
+    parts = [decide_all(part, everyone, members, reason) for part in rule.parts]
     return _joined_for_all(rule, parts, everyone)
 
 
@@ -150,7 +167,10 @@ def _joined_for_all(rule: Joined, parts: Sequence[Decided], everyone: BitMap) ->
 
 
 def _segments_for_all(
-    rule: InSegments, everyone: BitMap, members: Callable[[str], BitMap | None]
+    rule: InSegments,
+    everyone: BitMap,
+    members: Callable[[str], BitMap | None],
+    reason: Callable[[str], str],
 ) -> Decided:
     inside, unknown = everyone - everyone, []
     for segment in rule.segments:
@@ -161,4 +181,4 @@ def _segments_for_all(
             inside = inside | (known & everyone)
     outside = everyone - (everyone if unknown else inside)
     true, false = (outside, inside) if rule.negated else (inside, outside)
-    return Decided(true, false, tuple(unknown_segments(rule, unknown)))
+    return Decided(true, false, tuple(_unsaid(rule, unknown, reason)))

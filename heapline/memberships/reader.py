@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from heapline.clock import SystemClock
 from heapline.memberships.errors import IndexUnavailable
 from heapline.memberships.generations import load_newest, map_published
-from heapline.memberships.view import MEMBERS_A_PAGE, Memberships
+from heapline.memberships.members_page import MEMBERS_A_PAGE
+from heapline.memberships.view import Memberships
 
 if TYPE_CHECKING:
     import os
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from heapline.kafka.position import Position
     from heapline.memberships.evaluation import AudienceCount, Evaluation
     from heapline.memberships.member_set import MemberSet
+    from heapline.memberships.members_page import MembersPage
     from heapline.memberships.segments import Freshness, SegmentRow
-    from heapline.memberships.view import MembersPage
 
 _log = logging.getLogger(__name__)
 

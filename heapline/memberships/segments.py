@@ -27,6 +27,7 @@ class SegmentRow:
         pages_partition, pages_offset: the latest page it takes into account; -1 where none is.
         last_page_at_ms: when the latest page of the newest sync or drain was accepted.
         has_gap: some page was put aside: members may be wrong until it is drained and synced anew.
+        disconnected: it belongs to an environment of Heap's that was left, and is being emptied.
     """
 
     workspace: str
@@ -40,11 +41,12 @@ class SegmentRow:
     pages_offset: int = -1
     last_page_at_ms: int | None = None
     has_gap: bool = False
+    disconnected: bool = False
 
     @property
     def doubtful(self) -> bool:
-        """Whether answers about it are to be flagged: it is stale, or only a part arrived."""
-        return self.stale or self.has_gap or self.status == "partial"
+        """Whether answers are to be flagged: it is stale, disconnected, or only a part arrived."""
+        return self.stale or self.has_gap or self.disconnected or self.status == "partial"
 
     def at(self, now_ms: int, workspace_newest_ms: int | None) -> SegmentRow:
         """Give what time has made of it; see `heapline.heap.freshness`.

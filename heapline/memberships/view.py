@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import re
 from bisect import bisect_left
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pyroaring import BitMap
@@ -15,8 +14,10 @@ from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
 from heapline.memberships.dictionary import NOBODY
-from heapline.memberships.errors import InvalidCursor, UnknownSegment, UnknownWorkspace
+from heapline.memberships.errors import UnknownSegment, UnknownWorkspace
 from heapline.memberships.evaluation import (
+    DISCONNECTED,
+    UNKNOWN_SEGMENT,
     AudienceCount,
     Evaluation,
     Result,
@@ -25,10 +26,11 @@ from heapline.memberships.evaluation import (
 )
 from heapline.memberships.keys import key_groups, prefix_of
 from heapline.memberships.member_set import MemberSet
+from heapline.memberships.members_page import MEMBERS_A_PAGE, MembersPage, code_of, cursor_of
 from heapline.memberships.overlay import toggled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,23 +41,9 @@ if TYPE_CHECKING:
     from heapline.memberships.overlay import Overlay
     from heapline.memberships.segments import SegmentRow
 
-MEMBERS_A_PAGE: Final = 1000
 _UNKNOWN: Final = -1
 _SHOWN_MS: Final = 1_000
 _CODE: Final = 0xFFFF_FFFF
-_CURSOR: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,10})")
-
-
-class MembersPage(NamedTuple):
-    """Some members of a segment.
-
-    Attributes:
-        users: their ids.
-        cursor: what to ask the next page with; None after the last.
-    """
-
-    users: list[str]
-    cursor: str | None
 
 
 class _Lookups(dict[tuple[str, str], tuple[bytes, BitMap, BitMap]]):
@@ -103,6 +91,7 @@ class Memberships:
             self._codes[row.workspace][row.segment_id] = code
         self._ids = [row.segment_id for row in overlay.segments]
         self._lookups = _Lookups(self)
+        self._disconnected = any(row.disconnected for row in overlay.segments)
 
     @property
     def base(self) -> Base:
@@ -161,7 +150,10 @@ class Memberships:
         return [(self._ids[segment], self._entered_at_ms(code, segment)) for segment in row]
 
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
-        """Tell for many (user, segment) pairs; None where the segment is unknown."""
+        """Tell for many (user, segment) pairs; None where nobody can say.
+
+        That is where the segment is unknown, or belongs to an environment that was left.
+        """
         if not pairs:
             self._segments_in(workspace)
             return []
@@ -172,7 +164,7 @@ class Memberships:
         self, workspace: str, users: Sequence[str], segments: Sequence[str]
     ) -> list[bool | None]:
         """Tell as `check`, for users and segments in two columns of one length."""
-        known = self._segments_in(workspace)
+        known = self._said_in(workspace)
         asked = np.fromiter(
             map(known.get, segments, itertools.repeat(_UNKNOWN)), np.int64, len(segments)
         )
@@ -215,9 +207,9 @@ class Memberships:
             InvalidCursor: the cursor is not one of ours, or users were numbered anew since.
         """
         members = self._members(workspace, segment)
-        first = 0 if cursor is None else self._cursor_code(cursor)
+        first = 0 if cursor is None else code_of(cursor, self._base.epoch)
         codes = list(itertools.islice(members.iter_equal_or_larger(first), limit + 1))
-        more = f"{self._base.epoch}-{codes[limit]}" if len(codes) > limit else None
+        more = cursor_of(codes[limit], self._base.epoch) if len(codes) > limit else None
         return MembersPage([self._text(code) for code in codes[:limit]], more)
 
     def evaluate(self, workspace: str, audience: object, user: str) -> Evaluation:
@@ -240,6 +232,7 @@ class Memberships:
         wanted = _audience(audience)
         doubtful = self._doubtful(workspace, wanted)
         lookups = {name: self._lookups[workspace, name] for name in self._known(workspace, wanted)}
+        reason = self._reasons(workspace)
         answers = []
         for user in users:
             code = self._code(self._prefixes[workspace], user)
@@ -250,7 +243,7 @@ class Memberships:
                 _, base, changed = lookups[segment]
                 return code >= 0 and (code in base) is not (code in changed)
 
-            value, left = evaluate(wanted.rule, member)
+            value, left = evaluate(wanted.rule, member, reason)
             answers.append(Evaluation(Result.of(value), tuple(left), doubtful))
         return answers
 
@@ -341,6 +334,18 @@ class Memberships:
             raise UnknownWorkspace(workspace)
         return known
 
+    def _said_in(self, workspace: str) -> dict[str, int]:
+        """Give the segments of which can be said who is in them."""
+        known = self._segments_in(workspace)
+        if not self._disconnected:
+            return known
+        rows = self._overlay.segments
+        return {name: code for name, code in known.items() if not rows[code].disconnected}
+
+    def _reasons(self, workspace: str) -> Callable[[str], str]:
+        known = self._segments_in(workspace)
+        return lambda segment: DISCONNECTED if segment in known else UNKNOWN_SEGMENT
+
     def _rows_now(self, workspace: str) -> dict[str, SegmentRow]:
         now_ms = self._now_ms()
         shown_at_ms, rows = self._shown.get(workspace, (0, {}))
@@ -372,16 +377,8 @@ class Memberships:
     def _set_of(self, workspace: str, codes: BitMap) -> MemberSet:
         return MemberSet(workspace, self._base.epoch, codes, self._text)
 
-    def _cursor_code(self, cursor: str) -> int:
-        found = _CURSOR.fullmatch(cursor)
-        if found is None or int(found[2]) > _CODE:
-            raise InvalidCursor("this is not a cursor of a list of members")
-        if int(found[1]) != self._base.epoch:
-            raise InvalidCursor("the index was rebuilt since: start the listing again")
-        return int(found[2])
-
     def _known(self, workspace: str, audience: Audience) -> list[str]:
-        known = self._segments_in(workspace)
+        known = self._said_in(workspace)
         return [segment for segment in audience.segments if segment in known]
 
     def _doubtful(self, workspace: str, audience: Audience) -> tuple[str, ...]:
@@ -392,7 +389,8 @@ class Memberships:
         known = self._segments_in(workspace)
         bitmaps = {segment: self._members(workspace, segment) for segment in known}
         everyone = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
-        return everyone, decide_all(audience.rule, everyone, bitmaps.get)
+        said = {segment: bitmaps[segment] for segment in self._said_in(workspace)}
+        return everyone, decide_all(audience.rule, everyone, said.get, self._reasons(workspace))
 
 
 def _audience(audience: object) -> Audience:

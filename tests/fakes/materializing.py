@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from consumers.materializer.assembler import Assembled
     from consumers.materializer.parts import Part
@@ -63,6 +63,7 @@ class FakeNode:
     Attributes:
         applied: users, segments of rows and positions of each payload.
         checkpoints: versions that were folded in.
+        shown_again: workspaces whose segments were.
     """
 
     version: int = 0
@@ -71,6 +72,7 @@ class FakeNode:
         default_factory=list
     )
     checkpoints: list[int] = field(default_factory=list)
+    shown_again: list[frozenset[str]] = field(default_factory=list)
 
     def apply(
         self, cut: Assembled[VisibleRow, OutcomeFacts], positions: Mapping[TopicPartition, int]
@@ -84,6 +86,10 @@ class FakeNode:
     def checkpoint(self) -> None:
         """See `loop.Node`."""
         self.checkpoints.append(self.version)
+
+    def show_again(self, workspaces: Collection[str]) -> None:
+        """See `loop.Node`."""
+        self.shown_again.append(frozenset(workspaces))
 
 
 @dataclass

@@ -5,13 +5,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heapline.memberships import SegmentRow
-from tests.web.lookup_site import EMOJI, LONG, LONG_IN_A_PATH, MEMBERS, NOW, NOW_MS, path
+from tests.web.lookup_site import (
+    EMOJI,
+    LONG,
+    LONG_IN_A_PATH,
+    MEMBERS,
+    NOW,
+    NOW_MS,
+    LookupSite,
+    path,
+)
 from web.lookup_times import time_text
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.web.lookup_site import LookupSite
 
 ENTERED_AT = "2026-01-31T09:30:00.000Z"
 IN_7 = {"type": "CONDITION", "condition": {"type": "heap", "operator": "is", "value": "7"}}
@@ -114,6 +122,18 @@ def test_a_stale_or_partial_segment_is_answered_and_flagged(lookups: LookupSite)
     assert (stale["member"], stale["segment"]["stale"]) == (True, True)
     partial = body_of(lookups.get("acme", "segments", "9", "members", "u1"))
     assert (partial["member"], partial["segment"]["status"]) == (False, "partial")
+
+
+def test_a_disconnected_segment_is_not_answered(lookups: LookupSite) -> None:
+    """It belongs to an environment of Heap's that was left: neither yes nor no."""
+    lookups.publish(2, SegmentRow("acme", "7", status="complete", disconnected=True))
+    found = body_of(lookups.get("acme", "segments", "7", "members", "u1"))
+    assert (found["member"], found["entered_at"]) == (None, None)
+    assert found["segment"]["status"] == "disconnected"
+    pairs = {"pairs": [{"user": "u1", "segment": "7"}]}
+    checked = body_of(lookups.post("acme", "memberships:check", pairs))
+    assert checked["results"][0]["member"] is None
+    assert checked["doubtful"] == ["7"]
 
 
 def test_a_segment_with_a_page_put_aside_is_partial(lookups: LookupSite) -> None:

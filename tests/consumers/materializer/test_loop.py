@@ -9,6 +9,7 @@ import pytest
 
 from consumers.materializer.assembler import MEMBERSHIPS, OUTCOMES, SEGMENTS
 from consumers.materializer.loop import MaterializerLoop
+from consumers.materializer.moves import ConnectionMoves
 from consumers.materializer.pages import Run
 from consumers.materializer.parts import ChangesRead, EndRead, RowRead
 from consumers.materializer.progress import Progress, Report
@@ -17,10 +18,13 @@ from consumers.materializer.segment_rows import VisibleRow
 from consumers.materializer.source import Displaced
 from consumers.materializer.totals import Totals
 from heapline.errors import RegistryUnavailable, TryAgainLater
+from heapline.heap.connection import Connection
 from heapline.settings import MaterializerSettings
+from heapline.words import Workspace
 from state.payload import SegmentFacts
 from state.raw_changes import RawChanges
 from tests.fakes.clock import FakeClock
+from tests.fakes.connections import FakeConnections
 from tests.fakes.materializing import FakeCopies, FakeDisk, FakeNode, FakeSource
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ class Bench:
     stop_at: float = 60.0
 
     def __post_init__(self) -> None:
+        self.connections = FakeConnections()
+        self.moves = ConnectionMoves(self.connections)
         self.source = FakeSource(self.clock)
         self._began = self.clock.monotonic()
 
@@ -58,6 +64,7 @@ class Bench:
             node=self.node,
             replicas=self.copies,
             disk=FakeDisk(),
+            moves=self.moves,
             readiness=self.readiness,
             topics=TOPICS,
             settings=MaterializerSettings(),
@@ -151,6 +158,19 @@ def test_chores_come_between_payloads() -> None:
     bench.run({})
     assert bench.copies.made == 2, "the old state at the start, and the new one"
     assert bench.node.checkpoints == [1, 2]
+
+
+def test_a_move_to_another_environment_is_shown_once() -> None:
+    """Each time; a connection that never moved is none."""
+    bench = Bench(stop_at=1.0)
+    for workspace, at_ms in (("acme", 7), ("umbrella", None)):
+        bench.connections.put(Connection(Workspace(workspace), moved_at_ms=at_ms))
+    bench.run({})
+    assert bench.node.shown_again == [{"acme"}]
+    assert bench.moves.left_at_ms == {"acme": 7}
+    bench.connections.put(Connection(Workspace("acme"), version=2, moved_at_ms=7))
+    bench.connections.put(Connection(Workspace("umbrella"), moved_at_ms=9))
+    assert bench.moves.news() == {"umbrella"}
 
 
 def test_an_idle_node_gives_signs_of_life() -> None:

@@ -9,23 +9,30 @@ import pytest
 
 from consumers.materializer.assembler import MEMBERSHIPS, SEGMENTS
 from consumers.materializer.materializer import Materializer
+from consumers.materializer.moves import ConnectionMoves
 from consumers.materializer.pages import Run
-from consumers.materializer.parts import ChangesRead, EndRead
+from consumers.materializer.parts import ChangesRead, EndRead, RowRead
 from consumers.materializer.readiness import Readiness
+from consumers.materializer.segment_rows import VisibleRow
 from consumers.materializer.source import Displaced
 from consumers.materializer.starting import Log, There
 from heapline.errors import KafkaUnavailable
+from heapline.heap.connection import Connection
 from heapline.kafka.topics import MEMBERSHIPS as MEMBERSHIPS_TOPIC
 from heapline.kafka.topics import OUTCOME_COUNTS, Names
 from heapline.kafka.topics import SEGMENTS as SEGMENTS_TOPIC
+from heapline.memberships import MembershipReader
 from heapline.settings import MaterializerSettings
+from heapline.words import Workspace
 from state.errors import StoreOutOfStep
 from state.folder import StateFolder
 from state.index_writer import IndexWriter
+from state.payload import SegmentFacts
 from state.raw_changes import RawChanges
 from state.store import Store
 from tests.consumers.materializer.looking import by_index, by_store
 from tests.fakes.clock import FakeClock
+from tests.fakes.connections import FakeConnections
 from tests.fakes.materializing import FakeSource
 
 if TYPE_CHECKING:
@@ -67,6 +74,7 @@ class Node:
     state: Path
 
     def __post_init__(self) -> None:
+        self.connections = FakeConnections()
         self.clock = FakeClock()
         self.source = FakeSource(self.clock)
 
@@ -82,6 +90,7 @@ class Node:
             readiness=Readiness(),
             clock=self.clock,
             stopping=lambda: False,
+            moves=ConnectionMoves(self.connections),
         ).run(until_caught_up=True)
 
     def check(self, *users: str) -> None:
@@ -141,3 +150,47 @@ def test_what_cannot_be_mended_is_raised(node: Node) -> None:
     """Not tried for ever."""
     with pytest.raises(StoreOutOfStep):
         node.catch_up(replace(brokers(3)), *(StoreOutOfStep(node.state, "again") for _ in range(9)))
+
+
+def test_segments_of_an_environment_that_was_left_are_disconnected(node: Node) -> None:
+    """From the move until the drain is applied; a restart in between does not forget it."""
+    heard = RowRead(0, 0, segment_row(at_ms=5))
+    node.catch_up(
+        replace(brokers(2), logs={M: Log(0, 2), S: Log(0, 1), COUNTS: Log(0, 0)}), [heard]
+    )
+    reader = MembershipReader(StateFolder(node.state).index)
+    assert reader.check("acme", [("ada", "s1")]) == [True]
+    node.connections.put(Connection(Workspace("acme"), moved_at_ms=7))
+    for _ in range(2):
+        node.catch_up(replace(brokers(2), logs={M: Log(0, 2), S: Log(0, 1), COUNTS: Log(0, 0)}))
+        assert reader.check("acme", [("ada", "s1")]) == [None]
+    drain: list[Part] = [
+        ChangesRead(0, Run(RawChanges.of(LEAVING), [(2, 4)], 4)),
+        RowRead(0, 1, segment_row(at_ms=8, status="drained", offset=1, memberships_offset=3)),
+        EndRead(MEMBERSHIPS, 0, 4),
+        EndRead(SEGMENTS, 0, 2),
+    ]
+    node.catch_up(replace(brokers(4), logs={M: Log(0, 4), S: Log(0, 2), COUNTS: Log(0, 0)}), drain)
+    assert reader.check("acme", [("ada", "s1")]) == [False]
+    assert not reader.segment("acme", "s1").disconnected
+
+
+LEAVING = [("acme", user, "s1", False, 8, None) for user in ("ada", "bob")]
+
+
+def segment_row(
+    at_ms: int, status: str = "complete", offset: int = 0, memberships_offset: int = 1
+) -> VisibleRow:
+    """Give what `heap.segments` says of the one segment."""
+    facts = SegmentFacts(
+        workspace="acme",
+        segment_id="s1",
+        name="",
+        status=status,
+        rhythm="unknown",
+        has_gap=False,
+        updated_at_ms=at_ms,
+        pages_partition=0,
+        pages_offset=offset,
+    )
+    return VisibleRow(facts, 0, memberships_offset)

@@ -300,3 +300,21 @@ def test_the_deepest_audience_that_is_taken(reader: MembershipReader) -> None:
     deepest = nested(MAX_DEPTH - 1)
     assert reader.evaluate("acme", deepest, "u0").result is Result.MATCH
     assert reader.count_audience("acme", deepest).match == len(frozenset().union(*KNOWN.values()))
+
+
+def test_a_disconnected_segment_leaves_it_open(tmp_path: Path) -> None:
+    """Who is in a segment of an environment that was left, nobody can say until it is emptied."""
+    rows = [SegmentRow("acme", "a", disconnected=True), SegmentRow("acme", "b")]
+    write_index(tmp_path, rows, {("acme", "a"): ["u0"], ("acme", "b"): ["u1"]})
+    reader = MembershipReader(tmp_path)
+    either = is_in("is", "a", "b")
+    left = reader.evaluate("acme", either, "u0")
+    assert (left.result, left.doubtful) == (Result.UNDECIDED, ("a",))
+    assert [(each.reason, each.detail) for each in left.unresolved] == [("disconnected", "a")]
+    assert reader.evaluate("acme", either, "u1").result is Result.MATCH
+    assert reader.evaluate("acme", is_in("isNot", "a"), "u1").result is Result.UNDECIDED
+    counted = reader.count_audience("acme", either)
+    assert (counted.match, counted.no_match, counted.undecided) == (1, 0, 1)
+    assert [each.reason for each in counted.unresolved] == ["disconnected"]
+    assert reader.check("acme", [("u0", "a"), ("u1", "a"), ("u1", "b")]) == [None, None, True]
+    assert reader.segment("acme", "a").doubtful
