@@ -151,7 +151,7 @@ class KafkaConsoleData:
 
     async def disconnect(self, workspace: Workspace) -> Sequence[SegmentId]:
         """See `ConsoleData.disconnect`."""
-        drain = KafkaDrain(self._settings, self._news, self._clock)
+        drain = KafkaDrain(self._settings, self._schemas, self._clock)
         done = await asyncio.to_thread(offboarded, workspace, self._rows(), drain)
         await self._shows(workspace, None)
         return done.drained
