@@ -12,6 +12,7 @@ from rich.console import Console
 from cli.output import ExitCode, print_json, tell
 from devstack.demo.place import RAISED, Place, demo_folder, demo_world, kept_folder
 from devstack.demo.report import (
+    Running,
     limits_line,
     member_lines,
     next_lines,
@@ -45,7 +46,7 @@ def demo(
         bool,
         typer.Option(
             "--keep",
-            help="Leave Kafka, the registry and the Heap simulator running, to look around. "
+            help="Leave all of it running, heapline and its console too, to look around. "
             "What an earlier --keep left is replaced.",
         ),
     ] = False,
@@ -71,18 +72,19 @@ def demo(
                 place = Place.in_world(world)
                 verdict = run_demo(place, Plan(events, seed), steps)
                 with demo_folder(kept_in) as folder:
-                    answered = show_segments(place, folder, steps)
+                    answered = show_segments(place, folder, steps, keep=keep)
                 heap_url = world.heap_url
                 steps.begin("Leave all of it running" if keep else "Stop everything")
     except KeyboardInterrupt:
         tell("Interrupted; everything the demo had started is stopped.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     seconds = time.monotonic() - started
+    where = Running(answered.console, heap_url)
     if as_json:
         found = _as_json(verdict, Plan(events, seed), seconds, kept_in)
         print_json({**found, "segments": asdict(answered)})
     else:
-        _print(verdict, answered, seconds, next_lines(verdict, heap_url, kept_in, seed))
+        _print(verdict, answered, seconds, next_lines(verdict, where, kept_in, seed))
     raise typer.Exit(exit_code(verdict, answered))
 
 

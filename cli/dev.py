@@ -15,6 +15,7 @@ from rich.console import Console
 from cli.heap_allow import heap_allow
 from cli.heap_sync import heap_sync
 from devstack.heap_simulator import SimulatorClient
+from devstack.heapline_process import NAME, HeaplineProcess
 from devstack.log_files import follow, tail
 from devstack.programs import prepare
 from devstack.progress import ConsoleReporter
@@ -37,6 +38,7 @@ app.command("heap-allow")(heap_allow)
 app.command("heap-sync")(heap_sync)
 
 _FAILED: Final = 1
+_INSTANCE: Final = "HEAPLINE_INSTANCE_ID"
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -132,7 +134,8 @@ def logs(
 def env(data: _Data = None) -> None:
     """Print the running world's settings for a shell: eval "$(heapline dev env)".
 
-    The simulated Heap then knows heapline at HEAPLINE_WEB__PORT of this machine.
+    The simulated Heap then knows heapline at HEAPLINE_WEB__PORT of this machine. Where
+    `heapline demo --keep` left heapline running, these are its settings.
     """
     with _told():
         stack = _stack(data)
@@ -141,12 +144,18 @@ def env(data: _Data = None) -> None:
             raise HeaplineError(
                 f"no world is running in {stack.data_folder}: run `heapline dev up` first"
             )
-        here = f"http://127.0.0.1:{load_settings().web.port}"
-        partner_app = SimulatorClient(world.heap_url).change_partner_app(
-            redirect_uri=f"{here}/heap/callback", webhook_url=f"{here}/heap/webhook"
-        )
-        for name, value in {**world.environment(), **partner_app.environment()}.items():
-            print(f"export {name}={shlex.quote(value)}")
+        of_a_demo = HeaplineProcess(stack.data_folder / NAME, SystemClock()).settings()
+        for name, value in (of_a_demo or _settings_of(world)).items():
+            if name != _INSTANCE:  # each process has its own
+                print(f"export {name}={shlex.quote(value)}")
+
+
+def _settings_of(world: World) -> dict[str, str]:
+    here = f"http://127.0.0.1:{load_settings().web.port}"
+    partner_app = SimulatorClient(world.heap_url).change_partner_app(
+        redirect_uri=f"{here}/heap/callback", webhook_url=f"{here}/heap/webhook"
+    )
+    return {**world.environment(), **partner_app.environment()}
 
 
 def _stack(data: Path | None) -> Stack:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from devstack import ports
 from devstack.errors import FolderBusy
 from devstack.heap import HeapServer
+from devstack.heapline_process import NAME, HeaplineProcess
 from devstack.kafka import KafkaServer
 from devstack.locks import locked
 from devstack.programs import prepare
@@ -137,7 +138,7 @@ class Stack:
         return world
 
     def down(self, *, delete_data: bool = False) -> bool:
-        """End whatever runs; tell whether anything did.
+        """End whatever runs, a demo's heapline first; tell whether anything did.
 
         Args:
             delete_data: whether everything the servers kept is deleted too; whatever else lies
@@ -149,11 +150,12 @@ class Stack:
         if not self.data_folder.is_dir():
             return False
         with self._alone():
+            of_a_demo = HeaplineProcess(self.data_folder / NAME, self._clock).stop()
             running = [each for each in self.world().servers if each.is_running()]
             _end(running, Deadline(self._clock, _STOP_SECONDS))
             if delete_data:
                 self._delete_data()
-        return bool(running)
+        return bool(running) or of_a_demo
 
     def world(self) -> World:
         """Give handles on the servers without starting anything or asking whether they run.
@@ -173,7 +175,7 @@ class Stack:
         return world if all(each.is_running() for each in expected) else None
 
     def _delete_data(self) -> None:
-        for name in ALL:
+        for name in (*ALL, NAME):
             shutil.rmtree(self.data_folder / name, ignore_errors=True)
         self._ports_file.unlink(missing_ok=True)
         (self.data_folder / _LOCK).unlink(missing_ok=True)

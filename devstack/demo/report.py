@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich import box
@@ -84,12 +85,20 @@ def limits_line() -> str:
     )
 
 
-def next_lines(verdict: Verdict, heap_url: str, kept_in: Path | None, seed: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a demo's programs are."""
+
+    console: str
+    heap: str
+
+
+def next_lines(verdict: Verdict, where: Running, kept_in: Path | None, seed: int) -> list[str]:
     """Say where to look next; with a world that was left running, what to try on it."""
     if kept_in is None:
         again = "heapline demo --keep" + ("" if verdict.ok else f" --seed {seed}")
         return [
-            f"  {again:<25} the same, left running, to look around in it",
+            f"  {again:<25} the same, left running, with its console to look around in",
             f"  {'heapline demo --json':<25} the same numbers, for scripts",
             f"  {'heapline --help':<25} all commands, in the order a newcomer meets them",
             f"  {'docs/publishing.md':<25} how a service of yours publishes events",
@@ -98,14 +107,14 @@ def next_lines(verdict: Verdict, heap_url: str, kept_in: Path | None, seed: int)
     data = shlex.quote(str(kept_in))
     mend = f"heapline connections set {DUNE.workspace} --app-id {RIGHT_APP_ID_OF_DUNE}"
     return [
+        f"  {where.console}  # the console: delivery, dead letters, segments, audiences",
         f'  eval "$(heapline dev env --data {data})"  # first, in this shell',
         "  heapline connections list",
         "  heapline dlq list",
         f"  heapline connections set {EMBER.workspace} --send on",
         f"  heapline replay {EMBER.workspace} --since 2h",
-        f"  {mend}  # the id Heap knows",
-        "  heapline forward  # delivers what is deferred within minutes; Ctrl-C ends it",
-        f"  curl -s {heap_url}/_sim/ledger  # what the Heap simulator has taken",
+        f"  {mend}  # the id Heap knows: what is deferred is delivered",
+        f"  curl -s {where.heap}/_sim/ledger  # what the Heap simulator has taken",
         f"  heapline dev down --data {data} --delete-data  # ends and deletes all of it",
     ]
 

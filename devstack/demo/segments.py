@@ -81,6 +81,7 @@ class Answered:
     """What the demo found out; plain data for a table and for JSON.
 
     Attributes:
+        console: where heapline's console is, as long as it runs.
         segments: after the syncs, as `GET …/segments` gives them.
         audience: how many users match, and how long the question took.
         lookups: of one reader in a process: how many, and microseconds at the median and at 99 %.
@@ -90,6 +91,7 @@ class Answered:
         problems: what is not as it must be; empty when all is well.
     """
 
+    console: str = ""
     segments: list[dict[str, Any]] = field(default_factory=list)
     audience: dict[str, float] = field(default_factory=dict)
     lookups: dict[str, float] = field(default_factory=dict)
@@ -101,13 +103,14 @@ class Answered:
     problems: list[str] = field(default_factory=list)
 
 
-def show_segments(place: Place, folder: Path, steps: Steps) -> Answered:
+def show_segments(place: Place, folder: Path, steps: Steps, *, keep: bool = False) -> Answered:
     """Connect, sync, ask, drain.
 
     Args:
         place: servers on which topics and schemas are there, and aurora is connected.
         folder: for heapline's state and log.
         steps: hears of each step.
+        keep: leave heapline running.
 
     Raises:
         HeaplineError: a step failed.
@@ -120,8 +123,9 @@ def show_segments(place: Place, folder: Path, steps: Steps) -> Answered:
         "HEAPLINE_STATE__DIRECTORY": str(folder / "state"),
     }
     steps.begin("Start heapline: webhook, segment sync, store, lookups")
-    with running_service(settings, folder / "heapline.log") as service:
-        answered = Answered()
+    with running_service(settings, folder, keep=keep) as service:
+        answered = Answered(console=service.url)
+        steps.begin(f"The console is at {service.url}")
         steps.begin(f"Connect {WORKSPACE} to Heap: invite, Allow, back again")
         _connect(service, heap)
         steps.begin(f"Let Heap sync {len(SEGMENTS)} segments of {USERS:,} users")

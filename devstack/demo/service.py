@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from devstack.heapline_process import HeaplineProcess
 from devstack.ports import a_free_port
+from heapline.clock import SystemClock
 from heapline.errors import MustStop
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READY_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 30.0
 _COMMAND: Final = (sys.executable, "-c", "from cli.main import main; main()")
 
 
@@ -94,12 +94,15 @@ class Service:
 
 
 @contextmanager
-def running_service(settings: Mapping[str, str], log: Path) -> Iterator[Service]:
+def running_service(
+    settings: Mapping[str, str], folder: Path, *, keep: bool = False
+) -> Iterator[Service]:
     """Run all roles until the block ends.
 
     Args:
         settings: by environment variable; the port is chosen here.
-        log: where the process writes what it has to say; it works in that folder.
+        folder: where it works and logs.
+        keep: leave it running, unless an error or Ctrl-C ends the block.
 
     Raises:
         MustStop: it does not become ready.
@@ -112,37 +115,28 @@ def running_service(settings: Mapping[str, str], log: Path) -> Iterator[Service]
         "HEAPLINE_WEB__PORT": str(port),
         "HEAPLINE_WEB__PUBLIC_URL": url,
     }
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*_COMMAND, "run"],
-            env={**_without_settings(), **environment},
-            cwd=log.parent,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            service = Service(url, environment, log.parent)
-            _wait_until_ready(service, process, log)
-            yield service
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    process = HeaplineProcess(folder, SystemClock())
+    kept = False
+    try:
+        process.start(_without_settings(), environment)
+        service = Service(url, environment, folder)
+        _wait_until_ready(service, process)
+        yield service
+        kept = keep
+    finally:
+        if not kept:
+            process.stop()
 
 
 def _without_settings() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith("HEAPLINE_")}
 
 
-def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(service: Service, process: HeaplineProcess) -> None:
     deadline = time.monotonic() + READY_SECONDS
     reason = ""
     while time.monotonic() < deadline:
-        if process.poll() is not None:
+        if not process.is_running():
             break
         try:
             answer = service.get("/readyz")
@@ -153,5 +147,5 @@ def _wait_until_ready(service: Service, process: subprocess.Popen[bytes], log: P
                 return
             reason = answer.body.decode(errors="replace")[:300]
         time.sleep(0.1)
-    said = log.read_bytes()[-1_000:].decode(errors="replace")
+    said = process.log.read_bytes()[-1_000:].decode(errors="replace")
     raise MustStop(f"`heapline run` did not become ready ({reason}); its log ends: {said}")

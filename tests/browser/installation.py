@@ -80,7 +80,7 @@ def installed(
         "HEAPLINE_STATE__DIRECTORY": str(folder / "state"),
         "HEAPLINE_WEB__API_TOKENS": json.dumps(TOKENS),
     }
-    with running_service(settings, folder / "heapline.log") as service:
+    with running_service(settings, folder) as service:
         heap.change_partner_app(
             redirect_uri=f"{service.url}/heap/callback", webhook_url=f"{service.url}/heap/webhook"
         )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from cli.demo import exit_code
@@ -49,6 +50,7 @@ def kept(tmp_path: Path) -> Iterator[Stack]:
     stack = Stack(tmp_path / "data" / "heapline" / "demo")
     yield stack
     stack.down(delete_data=True)
+    assert not (tmp_path / "data" / "heapline" / "demo").exists()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,7 @@ def test_json_alone_on_stdout_and_the_world_left_running(
     assert segments["overlap"][0] == ["Signed up this week", "At risk of leaving", 14_999]
     assert segments["drained"] == {"before": 5_000, "after": 0}
     assert kept.running_world() is not None
+    assert "Paying customers" in httpx.get(f"{segments['console']}/console/aurora/segments").text
     assert "Publish 300 events" in done.stderr
 
 

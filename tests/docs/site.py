@@ -128,7 +128,7 @@ def running_site(world: World, prefix: str, folder: Path) -> Iterator[Site]:
             "HEAPLINE_STATE__DIRECTORY": str(folder / "state"),
             "HEAPLINE_MATERIALIZER__REPLICA_SECONDS": "0.5",
         }
-        with running_service(environment, folder / "heapline.log") as service:
+        with running_service(environment, folder) as service:
             _let_things_happen(service, heap, folder)
             settings_of_others = {**service.environment, "HEAPLINE_INSTANCE_ID": f"{prefix}other"}
             yield Site(settings_of_others, folder, _substitutes(service, world, prefix, folder))

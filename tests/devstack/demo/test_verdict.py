@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from devstack.demo.books import Account, Books, accounts
 from devstack.demo.cast import AURORA
-from devstack.demo.report import member_lines, next_lines, number_table
+from devstack.demo.report import Running, member_lines, next_lines, number_table
 from devstack.demo.verdict import Verdict, judged
 from devstack.heap_simulator.reports import AppReport, LedgerReport
 from heapline.outcomes import DeadLetterReason, Outcome, SkipReason, Source
@@ -155,6 +156,8 @@ def test_the_seed_is_named_where_somebody_should_look_again() -> None:
     """A failed demo tells how to have the same one left running."""
     verdict = verdict_on(books())
     failed = replace(verdict, problems=["something"])
-    assert "--seed" not in "\n".join(next_lines(verdict, "http://heap", None, 7))
-    assert "heapline demo --keep --seed 7" in "\n".join(next_lines(failed, "http://heap", None, 7))
+    where = Running("http://console", "http://heap")
+    assert "--seed" not in "\n".join(next_lines(verdict, where, None, 7))
+    assert "heapline demo --keep --seed 7" in "\n".join(next_lines(failed, where, None, 7))
+    assert "http://console" in next_lines(verdict, where, Path("/kept"), 7)[0]
     assert member_lines(verdict) == ["  aurora   Send on"]
