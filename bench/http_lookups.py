@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -12,6 +13,8 @@ import orjson
 
 from bench.child import child
 from bench.filled_index import USERS, filled_index
+from bench.index_questions import Asked, Times, answer_times, times_of
+from bench.index_rivals import held_by, rivals
 from bench.installation import wait_until
 from bench.report import Section, table
 
@@ -19,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.filled_index import Filled
+    from bench.index_questions import Answerer
 
 REQUESTS: Final = 10_000
 CONNECTIONS: Final = 16
 _START_SECONDS: Final = 60.0
 _LONGEST_SECONDS: Final = 600.0
 _PAIRS: Final = 100
+_RIVALS_QUESTIONS: Final = 500
 _MICROSECONDS: Final = 1e6
 
 
@@ -93,7 +98,34 @@ def asked(filled: Filled, requests: int) -> Section:
             "alone": _asked(filled, plan[: requests // 4], 1),
             "at_once": _asked(filled, plan, CONNECTIONS),
         }
-    return section(filled, found)
+    return section(filled, found, _beside(filled))
+
+
+def _beside(filled: Filled) -> dict[str, dict[str, Times]]:
+    """Ask the same of a plain table with a primary key, in this process, and of Redis."""
+    asked = Asked(filled.users, held_by(filled), _RIVALS_QUESTIONS, _PAIRS)
+    found = {}
+    for name, answerer in rivals(filled):
+        times = answer_times(answerer, asked)
+        batch = times["batch_a_key"]
+        rules = [(user, *three) for user, three in zip(filled.users, _triples(asked), strict=False)]
+        ours = (
+            times["is_member"],
+            times["segments_of"],
+            Times(batch.p50 * _PAIRS, batch.p99 * _PAIRS),
+            times_of(partial(_matches, answerer), rules),
+        )
+        found[name] = dict(zip(QUESTIONS, ours, strict=True))
+    return found
+
+
+def _triples(asked: Asked) -> list[tuple[str, str, str]]:
+    return asked.triples() * (asked.questions // max(1, len(asked.triples())))
+
+
+def _matches(answerer: Answerer, user: str, a: str, b: str, c: str) -> bool:
+    is_in = answerer.is_member
+    return is_in(user, a) and is_in(user, b) and not is_in(user, c)
 
 
 def _asked(filled: Filled, plan: list[str], connections: int) -> dict[str, Any]:
@@ -115,7 +147,9 @@ def _asked(filled: Filled, plan: list[str], connections: int) -> dict[str, Any]:
     return {**figures, "cpu_seconds_per_request": spent["cpu_seconds"] / len(plan)}
 
 
-def section(filled: Filled, found: dict[str, dict[str, Any]]) -> Section:
+def section(
+    filled: Filled, found: dict[str, dict[str, Any]], beside: dict[str, dict[str, Times]]
+) -> Section:
     """Write the report."""
     rows: list[tuple[object, ...]] = [
         ("microseconds, but requests/s", "p50", "p99", "requests/s", "p50", "p99", "CPU")
@@ -136,8 +170,27 @@ def section(filled: Filled, found: dict[str, dict[str, Any]]) -> Section:
         f"then over {CONNECTIONS} at once; bare sockets in another process",
         "",
         *table(rows),
+        "",
+        "beside it, microseconds: DuckDB (a table with a primary key) in the process that asks,",
+        "Redis (where installed) over its socket; both hold a tenth, and rest",
+        "",
+        *table(_rival_rows(beside)),
     ]
-    return Section("http_lookups", lines, {"memberships": filled.memberships, **found})
+    figures = {who: {q: each.figures() for q, each in of.items()} for who, of in beside.items()}
+    return Section(
+        "http_lookups", lines, {"memberships": filled.memberships, **found, "beside": figures}
+    )
+
+
+def _rival_rows(beside: dict[str, dict[str, Times]]) -> list[tuple[object, ...]]:
+    heads = [f"{who} {share}" for who in beside for share in ("p50", "p99")]
+    return [
+        ("the same question", *heads),
+        *(
+            (name, *(f"{each:,.0f}" for of in beside.values() for each in of[name]))
+            for name in QUESTIONS
+        ),
+    ]
 
 
 def _us(seconds: float) -> str:

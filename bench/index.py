@@ -8,21 +8,18 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import index_rivals
 from bench.child import child
 from bench.filled_index import USERS, filled_index
 from bench.index_changes import batches, fastest
 from bench.index_questions import Asked, Index, answer_times
+from bench.index_rivals import held_by, rivals
 from bench.installation import wait_until
 from bench.report import Section, judged, table
 from heapline.memberships import MembershipReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from bench.filled_index import Filled
-    from bench.index_questions import Answerer, Times
+    from bench.index_questions import Times
 
 __all__ = ["USERS", "measure"]
 
@@ -31,8 +28,6 @@ _QUESTIONS: Final = 100_000
 _KEYS: Final = 100_000
 _RIVALS_QUESTIONS: Final = 500
 _RIVALS_KEYS: Final = 10_000
-_RIVALS_SEGMENTS: Final = 5
-"""A tenth of all: they take minutes to fill."""
 _RESTARTS: Final = 7
 _PAYLOADS: Final = 20
 _A_PAYLOAD: Final = 10_000
@@ -63,7 +58,7 @@ def measure(users: int = USERS) -> Section:
         sizes = _sizes(index, filled)
         restart_seconds = [_restart(index, filled) for _ in range(_RESTARTS)]
         times, applied = _asked_while_it_changes(index, filled)
-        rivals = _rivals(index, filled)
+        others, others_rates = _rivals(filled)
         known = fastest(index, batches(filled.users, filled.segments, _A_PAYLOAD), _PAYLOADS)
         new = fastest(index, batches((), filled.segments, _A_PAYLOAD, new=True), _PAYLOADS)
     figures: dict[str, Any] = {
@@ -72,10 +67,12 @@ def measure(users: int = USERS) -> Section:
         "answers": {name: each.figures() for name, each in times.items()},
         "beside": {
             who: {name: each.figures() for name, each in found.items()}
-            for who, found in rivals.items()
+            for who, found in others.items()
         },
+        "changes_per_second_beside": others_rates,
         "writer_meanwhile": applied,
         "restart_seconds": median(restart_seconds),
+        "restart_spread_seconds": [min(restart_seconds), max(restart_seconds)],
         "bytes": sizes,
         "known_users": known,
         "new_users": new,
@@ -115,32 +112,29 @@ def _asked_while_it_changes(index: Path, filled: Filled) -> tuple[dict[str, Time
         return times, writer.stop()
 
 
-def _rivals(index: Path, filled: Filled) -> dict[str, dict[str, Times]]:
-    view = MembershipReader(index).pinned()
-    segments = filled.segments[:_RIVALS_SEGMENTS]
-    members = {each: list(view.members(filled.workspace, each)) for each in segments}
-    asked = Asked(filled.users, segments, _RIVALS_QUESTIONS, _RIVALS_KEYS)
-    others: dict[str, Callable[[], AbstractContextManager[Answerer]]] = {
-        "DuckDB": lambda: index_rivals.duckdb_table(members)
-    }
-    if index_rivals.redis_is_installed():
-        others["Redis"] = lambda: index_rivals.redis_sets(members)
-    found = {}
-    for name, made in others.items():
-        with made() as answerer:
-            found[name] = answer_times(answerer, asked)
-    return found
+def _rivals(filled: Filled) -> tuple[dict[str, dict[str, Times]], dict[str, float]]:
+    """Ask others the same, and let them take as many changes; give times, and changes a second."""
+    asked = Asked(filled.users, held_by(filled), _RIVALS_QUESTIONS, _RIVALS_KEYS)
+    times, rates = {}, {}
+    for name, rival in rivals(filled):
+        times[name] = answer_times(rival, asked)
+        pairs = asked.pairs(_A_PAYLOAD)
+        began = time.perf_counter()
+        for enter in (True, False):
+            rival.change(enter, pairs)
+        rates[name] = 2 * len(pairs) / (time.perf_counter() - began)
+    return times, rates
 
 
 def section(figures: dict[str, Any]) -> Section:
     """Write the report."""
-    rivals = figures["beside"]
+    beside = figures["beside"]
     rows: list[tuple[object, ...]] = [
-        ("microseconds", "p50", "p99", "target", *(f"{name} p50" for name in rivals))
+        ("microseconds", "p50", "p99", "target", *(f"{name} p50" for name in beside))
     ]
     for name, title in _NAMES.items():
         each = figures["answers"][name]
-        others = (f"{found[name]['p50_us']:,.1f}" for found in rivals.values())
+        others = (f"{found[name]['p50_us']:,.1f}" for found in beside.values())
         rows.append(
             (title, f"{each['p50_us']:,.2f}", f"{each['p99_us']:,.2f}", _said(name, each), *others)
         )
@@ -168,6 +162,8 @@ def _said(name: str, found: dict[str, float]) -> str:
 
 def _other_lines(figures: dict[str, Any]) -> list[str]:
     size, restart_ms = figures["bytes"], figures["restart_seconds"] * 1_000
+    least, most = figures["restart_spread_seconds"]
+    beside = figures["changes_per_second_beside"]
     rates = {each: figures[each]["changes_per_second"] for each in ("known_users", "new_users")}
     bitmaps, dictionary = size["bitmaps_a_membership"], size["dictionary_a_user"]
     return [
@@ -176,8 +172,12 @@ def _other_lines(figures: dict[str, Any]) -> list[str]:
             f"{rates['new_users']:,.0f} of new ones "
             f"(at least 200,000: {judged(min(rates.values()), 200_000)})"
         ),
+        "beside it: "
+        + ", ".join(f"{who} {rate:,.0f}" for who, rate in beside.items())
+        + " changes/s of known users",
         (
             f"restart to first answer: {restart_ms:.1f} ms "
+            f"({least * 1_000:.1f}-{most * 1_000:.1f}) "
             f"(at most 50: {judged(restart_ms, 50, at_most=True)})"
         ),
         (

@@ -75,6 +75,14 @@ class Answerer(Protocol):
         ...
 
 
+class Changing(Answerer, Protocol):
+    """One that takes changes, too."""
+
+    def change(self, enter: bool, pairs: Sequence[tuple[str, str]]) -> None:  # noqa: FBT001 -- a fact
+        """Let users enter segments, or leave them."""
+        ...
+
+
 class Index:
     """This project's own; see `Answerer`."""
 
@@ -105,16 +113,17 @@ def answer_times(answerer: Answerer, asked: Asked) -> dict[str, Times]:
     """Ask every kind of question, each first a little to warm up."""
     pairs = asked.pairs(asked.questions)
     users, segments = map(list, zip(*asked.pairs(asked.keys), strict=True))
-    batch = _times(lambda: answerer.check(users, segments), [()] * 5)
+    batch = times_of(lambda: answerer.check(users, segments), [()] * 5)
     return {
-        "is_member": _times(answerer.is_member, pairs),
-        "segments_of": _times(answerer.segments_of, [(user,) for user, _ in pairs]),
+        "is_member": times_of(answerer.is_member, pairs),
+        "segments_of": times_of(answerer.segments_of, [(user,) for user, _ in pairs]),
         "batch_a_key": Times(batch.p50 / asked.keys, batch.p99 / asked.keys),
-        "a_and_b_not_c": _times(answerer.count, asked.triples()),
+        "a_and_b_not_c": times_of(answerer.count, asked.triples()),
     }
 
 
-def _times(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -> Times:
+def times_of(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -> Times:
+    """Ask, first a tenth of it to warm up."""
     clock = time.perf_counter_ns
     for question in questions[: len(questions) // 10 + 1]:
         ask(*question)

@@ -15,9 +15,13 @@ import numpy as np
 import redis
 
 from bench.installation import wait_until
+from heapline.memberships import MembershipReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bench.filled_index import Filled
+    from bench.index_questions import Changing
 
 LOOPBACK: Final = "127.0.0.1"
 _START_SECONDS: Final = 30.0
@@ -73,6 +77,15 @@ class DuckDBTable:
         found: int = self._connection.execute(sql, [a, b, c]).fetchall()[0][0]
         return found
 
+    def change(self, enter: bool, pairs: Sequence[tuple[str, str]]) -> None:  # noqa: FBT001 -- a fact
+        """See `Changing`."""
+        users, segments = (np.array(column, np.object_) for column in zip(*pairs, strict=True))
+        self._connection.register("some", {"user_id": users, "segment_id": segments})
+        entering = "INSERT OR IGNORE INTO membership SELECT user_id, segment_id FROM some"
+        leaving = "DELETE FROM membership WHERE (user_id, segment_id) IN (FROM some)"
+        self._connection.execute(entering if enter else leaving)
+        self._connection.unregister("some")
+
 
 class RedisSets:
     """A set of users for each segment, and a set of segments for each user; see `Answerer`."""
@@ -109,6 +122,15 @@ class RedisSets:
             pipeline.sinterstore("found", both)
             pipeline.sdiffstore("found", ["found", f"segment:{c}"])
             return int(pipeline.execute()[-1])
+
+    def change(self, enter: bool, pairs: Sequence[tuple[str, str]]) -> None:  # noqa: FBT001 -- a fact
+        """See `Changing`."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            put = pipeline.sadd if enter else pipeline.srem
+            for user, segment in pairs:
+                put(f"segment:{segment}", user)
+                put(f"user:{user}", segment)
+            pipeline.execute()
 
 
 def chunks(users: Iterable[str]) -> Iterator[list[str]]:
@@ -163,3 +185,19 @@ def _answers(client: Any) -> bool:  # noqa: ANN401 -- as above
         return bool(client.ping())
     except redis.ConnectionError:
         return False
+
+
+def rivals(filled: Filled) -> Iterator[tuple[str, Changing]]:
+    """Give those there are, one after the other, filled with a tenth of the segments."""
+    view = MembershipReader(filled.state / "index").pinned()
+    members = {each: list(view.members(filled.workspace, each)) for each in held_by(filled)}
+    with duckdb_table(members) as answerer:
+        yield "DuckDB", answerer
+    if redis_is_installed():
+        with redis_sets(members) as other:
+            yield "Redis", other
+
+
+def held_by(filled: Filled) -> Sequence[str]:
+    """Give the segments that rivals hold: with all of them they would take minutes to fill."""
+    return filled.segments[: max(3, len(filled.segments) // 10)]

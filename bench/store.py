@@ -268,7 +268,7 @@ def _measure_replicas(section: Section, store: Store) -> None:
     megabytes = store.folder.store.stat().st_size / 1e6
     section.figures["replica_ms"] = middle
     section.lines.append(
-        f"a replica of {megabytes:.0f} MB: {middle:,.0f} ms "
+        f"a replica of {megabytes:.0f} MB: {middle:,.0f} ms ({min(taken):,.0f}-{max(taken):,.0f}) "
         f"{judged(middle, _REPLICA_MS, at_most=True)} (100 ms)"
     )
 

@@ -88,6 +88,8 @@ def test_the_report_names_every_target(filled: Filled) -> None:
             "beside": {"Redis": answers},
             "writer_meanwhile": {"effective_changes": 1},
             "restart_seconds": 0.001,
+            "restart_spread_seconds": [0.003, 0.02],
+            "changes_per_second_beside": {"DuckDB": 9_000.0},
             "bytes": sizes,
             "known_users": rate,
             "new_users": rate,
