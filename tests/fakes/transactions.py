@@ -117,6 +117,7 @@ class FakeProducer:
         if failing is None or failing.applied:
             self._brokers.owner = self
         self._fail(failing)
+        self._must_abort = False
 
     def begin_transaction(self) -> None:
         """Open a transaction."""

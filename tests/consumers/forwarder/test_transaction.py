@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.forwarder.checkpoint import Checkpoint, Settled
@@ -227,6 +227,11 @@ def test_only_one_checkpoint_at_a_time() -> None:
     tried.carry()
 
 
+@example(
+    [("send_offsets_to_transaction", Failing(retriable()))] * 4
+    + [("init_transactions", Failing(to_be_aborted()))],
+    5.0,
+)
 @given(
     st.lists(
         st.tuples(
