@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ROOMS  := heapline producers consumers state operations web cli devstack bench tests
 ARGS   ?=
+# Processes that run the tests. They wait more than they compute, and each starts a world of its own.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test browser lint bench chaos dev docs reference wheels lock clean
@@ -24,8 +26,8 @@ $(VENV)/.ready: requirements/dev.lock pyproject.toml
 demo: $(VENV)/.ready ## the whole path on the embedded world, with a table at the end (ARGS="--keep")
 	@$(BIN)/heapline demo $(ARGS)
 
-test: lint ## every check and every test
-	@$(BIN)/python -m pytest $(ARGS)
+test: lint ## every check and every test (ARGS="-k name"; WORKERS=0 runs them one by one)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 browser: ## Chromium for the browser tests, from Debian's packages (needs root)
 	@if command -v chromium >/dev/null; then :; \
