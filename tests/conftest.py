@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
+from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 from rich.console import Console
 
 from devstack.programs import prepare
@@ -19,6 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from devstack.world import World
+
+# Every run tries the same examples, so that a red run is red again: `--hypothesis-profile=search`
+# looks for new ones. How long an example takes is the machine's affair.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", _PATIENT)
+settings.register_profile("same", _PATIENT, derandomize=True)
+settings.load_profile("same")
 
 _WORLD_FIXTURES = {"world", "own_world"}
 
@@ -32,10 +43,26 @@ class OwnWorld(Protocol):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that needs a world, so that `-m "not kafka"` leaves out exactly those."""
+    """Mark every test that needs a world, so that `-m "not kafka"` leaves out exactly those.
+
+    Where workers take file after file, those with the most slow tests come first: the last to end
+    is then a short one.
+    """
     for item in items:
         if _needs_world(item):
             item.add_marker(pytest.mark.kafka)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        weights = Counter[Path]()
+        for item in items:
+            weights[item.path] += _weight(item)
+        items.sort(key=lambda item: -weights[item.path])
+
+
+def _weight(item: pytest.Item) -> int:
+    """Give about how many tenths of a second a test takes."""
+    if item.get_closest_marker("slow"):
+        return 50
+    return 10 if item.get_closest_marker("kafka") else 1
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
