@@ -26,7 +26,7 @@ def heapline(
     folder: Path,
     settings: Mapping[str, str] | None = None,
     stdin: str = "",
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = 150.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command line in a folder, where a `.env` file would be read."""
     return subprocess.run(

@@ -6,10 +6,17 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # only its stub lacks it
 
-from heapline.kafka.clients import admin, lone_consumer, producer_config, transactional_producer
+from heapline.kafka.asking import ask
+from heapline.kafka.clients import (
+    admin,
+    consumer_config,
+    lone_consumer,
+    producer_config,
+    transactional_producer,
+)
 from heapline.kafka.codec import Encoder
 from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import partitions_of, read_to_end
@@ -91,6 +98,22 @@ def write(settings: Settings, topic: str, records: Sequence[Mapping[str, Any]]) 
     for each in records:
         producer.produce(topic, **each)
     assert producer.flush(20) == 0
+
+
+def commit(settings: Settings, group: str, *places: TopicPartition) -> None:
+    """Commit offsets for a group; a commit that fails for one partition raises nothing itself."""
+    consumer = Consumer(consumer_config(settings.kafka, "test", group))
+
+    def question(_seconds: float) -> None:
+        done = consumer.commit(offsets=list(places), asynchronous=False)
+        for each in done or ():
+            if each.error is not None:
+                raise KafkaException(each.error)
+
+    try:
+        ask(question, 60)
+    finally:
+        consumer.close()
 
 
 def read_all(settings: Settings, topic: str) -> list[Message]:

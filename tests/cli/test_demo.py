@@ -78,7 +78,7 @@ def test_json_alone_on_stdout_and_the_world_left_running(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=270,
         check=False,
     )
     assert done.returncode == 0, done.stderr

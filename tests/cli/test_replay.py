@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import typer
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from typer.testing import CliRunner, Result
 
 from cli.replay import replay
 from heapline.events.model import Event
 from heapline.heap.connection import Connection, Region, Send
-from heapline.kafka.clients import consumer_config
 from heapline.kafka.topics import CONNECTIONS, DEFERRED, EVENTS, FORWARDER_GROUP
 from heapline.words import AppId, EventId, UserId, Workspace
 from tests.on_kafka import (
+    commit,
     encoder_for,
     environment_for,
     make_topics,
@@ -50,9 +50,7 @@ def settings(world: World, prefix: str) -> Settings:
     ]
     records = [{"key": "acme", "value": encoder.encode(each.to_record())} for each in events]
     write(settings, names.topic(EVENTS), records)
-    consumer = Consumer(consumer_config(settings.kafka, "test", names.group(FORWARDER_GROUP)))
-    consumer.commit(offsets=[TopicPartition(names.topic(EVENTS), 0, 4)], asynchronous=False)
-    consumer.close()
+    commit(settings, names.group(FORWARDER_GROUP), TopicPartition(names.topic(EVENTS), 0, 4))
     set_send(settings, Send.ON)
     return settings
 

@@ -74,7 +74,7 @@ def test_an_event_posted_is_delivered(forwarding: Forwarding, tmp_path: Path) ->
         event_id = _post(f"{found[0]}/v1/events", body)
         wait_until(lambda: forwarding.heap.keys("11") == [event_id])
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     finally:
         process.kill()
@@ -96,9 +96,9 @@ def test_a_forwarder_that_cannot_start_ends_the_process(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1, done.stderr
     assert "heapline topics apply" in done.stderr
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100

@@ -57,7 +57,7 @@ def served(
             process.kill()
 
 
-def wait_for(url: str, status: int, seconds: float = 30.0) -> httpx.Response:
+def wait_for(url: str, status: int, seconds: float = 90.0) -> httpx.Response:
     """Ask until it answers so."""
     deadline = time.monotonic() + seconds
     while True:
@@ -93,7 +93,7 @@ def test_events_reach_the_topic(world: World, prefix: str) -> None:
         assert response.status_code == 200
         accepted = [each["event_id"] for each in response.json()["results"]]
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 0
     assert out == "stopping\n"
     assert "jane" not in err
@@ -174,7 +174,7 @@ def test_lookups_alone_need_no_kafka(tmp_path: Path) -> None:
                 assert checked.json()["results"][0]["member"] is True
                 assert client.get(path("acme", "users", "jane@example.org", "segments")).is_success
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=120)
             assert process.returncode == 0
             assert "jane" not in err
         finally:
@@ -197,7 +197,7 @@ def test_a_taken_port_is_told_in_words() -> None:
             [*COMMAND, "--port", str(taken.getsockname()[1])],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
     assert done.returncode == 2
@@ -211,7 +211,7 @@ def test_other_hosts_need_tokens() -> None:
         [*COMMAND, "--host", "0.0.0.0", "--port", "0"],  # noqa: S104 -- that it is refused
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 2

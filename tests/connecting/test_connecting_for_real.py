@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from heapline.settings import Settings
 
 ENV = "3100100101"
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class Installation:

@@ -18,7 +18,7 @@ def processes_of(folder: Path) -> list[int]:
     return [each.pid for each in found if str(folder) in " ".join(each.info["cmdline"] or [])]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

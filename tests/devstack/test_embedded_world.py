@@ -67,7 +67,7 @@ def test_ctrl_c_in_mid_start_ends_everything(folder: Path) -> None:
     """Interrupted in the middle of the start, `dev up` ends what it started and says so."""
     with _start_in_background(folder) as running:
         os.killpg(running.pid, signal.SIGINT)
-        _, told = running.communicate(timeout=60)
+        _, told = running.communicate(timeout=120)
     assert running.returncode == 1
     assert "Interrupted" in told
     assert processes_of(folder) == []
@@ -77,7 +77,7 @@ def test_a_killed_start_is_completed(folder: Path) -> None:
     """After kill -9 of `dev up` in the middle, the next one takes over what already runs."""
     with _start_in_background(folder) as running:
         running.send_signal(signal.SIGKILL)
-        running.communicate(timeout=60)
+        running.communicate(timeout=120)
     stack = Stack(folder)
     early = stack.world().registry.pid()
     assert early is not None

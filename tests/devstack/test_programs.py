@@ -104,7 +104,7 @@ def test_two_processes_fetch_once(
     """Of two processes at once, one fetches and the other waits for it."""
     repository.pause_seconds = 0.01
     both = [_prepare_process(tmp_path, repository.url, wanted) for _ in range(2)]
-    assert [each.wait(30) for each in both] == [0, 0]
+    assert [each.wait(120) for each in both] == [0, 0]
     paths = [path for path, _ in repository.requests]
     assert sorted(paths) == sorted(each.path for each in (*wanted.kafka, wanted.registry))
 
@@ -114,14 +114,14 @@ def test_a_broken_off_download_goes_on(
     repository: MavenRepository, wanted: Pinned, tmp_path: Path, ending: signal.Signals
 ) -> None:
     """After kill -9 or Ctrl-C in mid-download the next start goes on with what had come."""
-    repository.pause_seconds = 0.05
+    repository.pause_seconds = 0.5
     killed = _prepare_process(tmp_path, repository.url, wanted)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not any(each.stat().st_size for each in tmp_path.rglob("*.part")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     killed.send_signal(ending)
-    killed.wait(10)
+    killed.wait(120)
     repository.pause_seconds = 0.0
     programs = prepare(SilentReporter(), folder=tmp_path, base_url=repository.url, wanted=wanted)
     assert (programs.registry / "lib" / "a.jar").read_bytes() == _JAR

@@ -76,7 +76,7 @@ def test_two_at_once_start_one_world(stack: Stack) -> None:
     """Two processes that start at once end up with one server."""
     command = [sys.executable, "-c", _UP, str(stack.data_folder)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-    pids = {each.communicate(timeout=60)[0] for each in both}
+    pids = {each.communicate(timeout=120)[0] for each in both}
     assert pids == {f"{stack.world().heap.pid()}\n".encode()}
 
 

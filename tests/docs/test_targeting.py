@@ -78,7 +78,7 @@ def test_the_example_targets_by_segment_name(tmp_path: Path) -> None:
         }
         assert asked(url, "u-3")["show"][0]["doubtful"] == ["8"]
         write_index(tmp_path / "index", ROWS[:1], {("acme", "7"): ["nobody", "u-3"]}, 2)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (found := asked(url, "nobody"))["show"] == []:
             assert time.monotonic() < deadline
         assert [each["name"] for each in found["show"]] == ["Tour of the reports"]
@@ -97,7 +97,7 @@ def test_the_example_without_an_index_says_what_to_do(tmp_path: Path) -> None:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

@@ -283,7 +283,7 @@ class Forwarding:
         return summary
 
     @staticmethod
-    def stop(process: subprocess.Popen[str], timeout: float = 30) -> str:
+    def stop(process: subprocess.Popen[str], timeout: float = 90) -> str:
         """Ask a forwarder to end (SIGTERM); give what it printed once it has ended well."""
         process.terminate()
         out, _ = process.communicate(timeout=timeout)
@@ -375,7 +375,7 @@ def _event_id(decoder: Decoder, value: bytes | None) -> str:
         return ""
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 30.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 90.0, what: str = "") -> None:
     """Wait for something another process does."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -68,7 +68,7 @@ def test_broker_killed_in_mid_run(breakable: Forwarding) -> None:
         time.sleep(1)
         breakable.world.kafka.start()
         ids |= breakable.publish("ws-0", 100, first=5_000)
-        wait_until(lambda: heap.ledger().accepted == len(ids), timeout=60)
+        wait_until(lambda: heap.ledger().accepted == len(ids), timeout=120)
         assert process.poll() is None
         breakable.stop(process)
     _check_all_delivered(breakable, ids)
@@ -84,7 +84,7 @@ def test_broker_paused_longer_than_a_transaction_may_take(breakable: Forwarding)
         breakable.world.kafka.pause()
         time.sleep(TRANSACTION_TIMEOUT_SECONDS + 2)
         breakable.world.kafka.resume()
-        wait_until(lambda: heap.ledger().accepted == len(ids), timeout=60)
+        wait_until(lambda: heap.ledger().accepted == len(ids), timeout=120)
         assert process.poll() is None
         breakable.stop(process)
     _check_all_delivered(breakable, ids)
@@ -100,8 +100,8 @@ def test_stopping_while_the_broker_is_away(breakable: Forwarding) -> None:
         breakable.world.kafka.pause()
         process.terminate()
         started = time.monotonic()
-        process.wait(30)
-        assert time.monotonic() - started < 25
+        process.wait(120)
+        assert time.monotonic() - started < 80  # without a deadline it would wait for ever
         breakable.world.kafka.resume()
     breakable.catch_up()
     _check_all_delivered(breakable, ids)
@@ -115,7 +115,7 @@ def test_registry_down_at_the_start(breakable: Forwarding) -> None:
         time.sleep(2)
         assert process.poll() is None
         breakable.world.registry.start()
-        wait_until(lambda: breakable.heap.ledger().accepted == len(ids), timeout=60)
+        wait_until(lambda: breakable.heap.ledger().accepted == len(ids), timeout=120)
         breakable.stop(process)
     assert '"event": "waiting"' in breakable.logs[-1]
     _check_all_delivered(breakable, ids)
@@ -138,7 +138,7 @@ def test_registry_down_when_a_new_schema_appears(breakable: Forwarding) -> None:
         assert process.poll() is None
         assert strange.event_id not in heap.keys("app-1")
         registry.start()
-        wait_until(lambda: strange.event_id in heap.keys("app-1"), timeout=60)
+        wait_until(lambda: strange.event_id in heap.keys("app-1"), timeout=120)
         breakable.stop(process)
     _check_all_delivered(breakable, ids | {strange.event_id})
 
@@ -150,7 +150,7 @@ def test_kafka_down_at_the_start(forwarding: Forwarding) -> None:
         "HEAPLINE_KAFKA__TIMEOUT_SECONDS": "1",
     }
     with forwarding.forwarder(**nowhere) as process:
-        assert process.wait(30) == 1
+        assert process.wait(120) == 1
     assert "no Kafka answers" in forwarding.logs[-1]
     assert "HEAPLINE_KAFKA__BOOTSTRAP_SERVERS" in forwarding.logs[-1]
     assert "Traceback" not in forwarding.logs[-1]

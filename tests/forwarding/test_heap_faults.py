@@ -224,7 +224,7 @@ def test_a_random_mix(world: World, prefix: str) -> None:
                 for name in names:
                     ids |= there.publish(name, 100, first=100 * round_)
             poison = {"ws-1-13", "ws-2-250"}
-            wait_until(lambda: _accepted(heap.ledger()) == len(ids - poison), timeout=60)
+            wait_until(lambda: _accepted(heap.ledger()) == len(ids - poison), timeout=120)
             wait_until(lambda: there.audit(apps).total("dead_lettered") == 2)
             there.stop(process)
         audit = there.audit(apps)

@@ -112,7 +112,7 @@ def test_killed_inside_and_after_a_checkpoint(
     script = tmp_path / "mortal.py"
     script.write_text(f"STEP = {step!r}\n{_DIES_IN_CHECKPOINT}")
     with forwarding.forwarder(program=[str(script)]) as process:
-        assert process.wait(60) == -9
+        assert process.wait(120) == -9
     forwarding.catch_up()
     audit = forwarding.audit(["11"])
     audit.check()

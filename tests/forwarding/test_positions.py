@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from heapline.kafka import topics
 from heapline.kafka.clients import admin, consumer_config
 from operations.topics import TopicAdministrator
 from tests.forwarding.harness import Forwarding, wait_until
+from tests.on_kafka import commit
 
 if TYPE_CHECKING:
     from devstack.heap_simulator import SimulatorClient
@@ -56,17 +56,13 @@ def _committed(there: Forwarding) -> TopicPartition:
 
 def _put_back(there: Forwarding, old: TopicPartition) -> None:
     """Commit an offset of the old topic again, as a restored backup or a late commit would."""
-    consumer = _group(there)
-    try:
-        assert consumer.commit(offsets=[old], asynchronous=False)
-    finally:
-        consumer.close()
+    commit(there.settings, there.names.group(topics.FORWARDER_GROUP), old)
 
 
 def _stops(there: Forwarding) -> str:
     """Run a forwarder that must refuse to go on; give what it says."""
     with there.forwarder("--until-caught-up") as process:
-        assert process.wait(60) == 1
+        assert process.wait(120) == 1
     assert "Traceback" not in there.logs[-1]
     return there.logs[-1]
 
@@ -147,11 +143,10 @@ def test_a_topic_made_anew_under_a_running_forwarder(one_partition: Forwarding) 
     there = one_partition
     old = there.publish("acme", 100)
     with there.forwarder() as process:
-        wait_until(lambda: there.heap.ledger().accepted == 100)
-        time.sleep(0.5)
+        wait_until(lambda: _committed(there).offset == 100)
         _make_anew(there)
         new = there.publish("acme", 30, first=500)
-        assert process.wait(60) == 1
+        assert process.wait(120) == 1
     assert "no longer holds what was to be read next" in there.logs[-1]
     there.catch_up()
     audit = there.audit(["11"])

@@ -57,8 +57,8 @@ def test_members_share_partitions_and_events_evenly(
         wait_until(lambda: owned() == even, timeout=90, what="for an even share")
         for workspace in workspaces:
             there.publish(workspace, EACH)
-        wait_until(lambda: heap.ledger().accepted == PARTITIONS * EACH, timeout=60)
-        wait_until(lambda: observer.look().events_lag == 0, timeout=60)
+        wait_until(lambda: heap.ledger().accepted == PARTITIONS * EACH, timeout=120)
+        wait_until(lambda: observer.look().events_lag == 0, timeout=120)
         shares = [_delivered(there.stop(process)) for process in processes]
     assert shares == [PARTITIONS * EACH // members] * members
     audit = there.audit(list(workspaces.values()))

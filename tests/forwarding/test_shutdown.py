@@ -29,7 +29,7 @@ def test_sigterm_in_a_backlog(forwarding: Forwarding) -> None:
         wait_until(lambda: forwarding.heap.ledger().accepted >= 200)
         started = time.monotonic()
         forwarding.stop(process)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
     first = forwarding.audit(["11"])
     first.check()
     assert first.waiting
@@ -58,7 +58,7 @@ def test_sigterm_while_one_app_never_answers(forwarding: Forwarding) -> None:
         wait_until(lambda: "12" in there.heap.ledger().apps)
         started = time.monotonic()
         there.stop(process)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
     there.heap.clear_faults()
     there.catch_up()
     audit = there.audit(["11", "12"])
@@ -78,8 +78,8 @@ def test_ctrl_c_twice(forwarding: Forwarding) -> None:
         assert process.poll() is None, "it waits for the answer"
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
-        assert process.wait(10) == 128 + signal.SIGINT
-        assert time.monotonic() - started < 3
+        assert process.wait(120) == 128 + signal.SIGINT
+        assert time.monotonic() - started < 15
     assert "Traceback" not in forwarding.logs[-1]
     forwarding.heap.clear_faults()
     forwarding.catch_up()
@@ -133,7 +133,7 @@ def test_the_summary_for_people(forwarding: Forwarding) -> None:
     """The same as a table, with the commands to run below it."""
     _publish_a_bit_of_everything(forwarding)
     with forwarding.forwarder("--until-caught-up") as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     lines = [line.split() for line in out.splitlines()]
     assert ["acme", "delivered", "30"] in lines
@@ -142,7 +142,7 @@ def test_the_summary_for_people(forwarding: Forwarding) -> None:
     assert "heapline connections set off --send on" in out
     assert out.count("heapline dlq list --workspace acme") == 2
     with forwarding.forwarder("--until-caught-up") as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert out == "no events were settled\n"
 
 
@@ -150,7 +150,7 @@ def test_a_dry_run_sends_nothing_and_counts_right(forwarding: Forwarding) -> Non
     """It tells what a run would do, and leaves everything to that run."""
     _publish_a_bit_of_everything(forwarding)
     with forwarding.forwarder("--dry-run", "--show", "2", "--json") as process:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     forecast: dict[str, Any] = json.loads(out)
     assert {name: share["would_send"] for name, share in forecast["workspaces"].items()} == {

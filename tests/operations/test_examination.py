@@ -82,7 +82,7 @@ def test_where_nothing_runs_it_ends_in_seconds_and_says_what_to_start(tmp_path: 
     """The first thing a newcomer may meet."""
     started = time.monotonic()
     results = examined(nothing_runs(tmp_path))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 14
     for name in ("kafka", "registry"):
         (result,) = results[name]
         assert result.level is Level.FAIL

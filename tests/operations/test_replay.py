@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from consumers.forwarder.gate import Gate
 from heapline.clock import SystemClock
 from heapline.errors import KafkaUnavailable, NotReady, Undeliverable
 from heapline.events.model import Event
 from heapline.heap.connection import Connection, Region, Send
-from heapline.kafka.clients import consumer_config
 from heapline.kafka.headers import Deferral, Origin
 from heapline.kafka.partition import partition_of
 from heapline.kafka.topics import CONNECTIONS, DEFERRED, EVENTS, FORWARDER_GROUP, Names
@@ -20,7 +19,7 @@ from heapline.words import AppId, EventId, UserId, Workspace
 from operations.replay import Choice, Wanted, connection_now, replay_events, settled_offsets
 from operations.resend import TransactionalResender
 from tests.fakes.resender import FakeResender
-from tests.on_kafka import encoder_for, make_topics, read_all, settings_for, write
+from tests.on_kafka import commit, encoder_for, make_topics, read_all, settings_for, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,10 +125,8 @@ def publish(settings: Settings, names: Names, count: int, **more: int) -> None:
 
 def forward_up_to(settings: Settings, names: Names, partition: int, offset: int) -> None:
     """Commit what a forwarder has settled."""
-    consumer = Consumer(consumer_config(settings.kafka, "test", names.group(FORWARDER_GROUP)))
     place = TopicPartition(names.topic(EVENTS), partition, offset)
-    consumer.commit(offsets=[place], asynchronous=False)
-    consumer.close()
+    commit(settings, names.group(FORWARDER_GROUP), place)
 
 
 def test_settled_events_are_sent_again_and_later_ones_are_not(

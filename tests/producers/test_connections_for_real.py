@@ -165,7 +165,8 @@ from heapline.settings import load_settings
 kafka = load_settings().kafka
 names = Names(kafka.prefix)
 role = ({TRANSACTIONAL_ROLE!r}, {TRANSACTIONAL_INSTANCE!r})
-producer = transactional_producer(kafka, "stuck", names.transactional_id(*role))
+stuck_for_long = {{"transaction.timeout.ms": 120_000}}
+producer = transactional_producer(kafka, "stuck", names.transactional_id(*role), **stuck_for_long)
 producer.init_transactions(10)
 producer.begin_transaction()
 producer.produce(names.topic(CONNECTIONS), key=b"acme", value=None)
@@ -192,7 +193,7 @@ def test_a_writer_killed_inside_its_transaction_holds_up_nobody(
         stuck.send_signal(signal.SIGKILL)
     started = time.monotonic()
     after = connections.set(ACME, ConnectionPatch(send=Send.ON))
-    assert time.monotonic() - started < 8.0
+    assert time.monotonic() - started < 60
     assert (after.version, after.app_id) == (before.version + 1, before.app_id)
 
 

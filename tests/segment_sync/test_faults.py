@@ -98,7 +98,7 @@ def test_killed_inside_a_transaction(syncs: SegmentSync, tmp_path: Path, step: s
     script = tmp_path / "mortal.py"
     script.write_text(f"STEP = {step!r}\n{_MORTAL}")
     with syncs.applier(program=[str(script)], HEAPLINE_INSTANCE_ID="a", **SMALL) as process:
-        assert process.wait(60) == -9
+        assert process.wait(120) == -9
     syncs.catch_up("a", changes_per_transaction=10)
     _check_all(syncs, pages)
 
@@ -112,7 +112,7 @@ def test_killed_between_the_parts_of_a_drain(syncs: SegmentSync, tmp_path: Path)
     script = tmp_path / "mortal.py"
     script.write_text(f"STEP = 'after commit_transaction'\n{_MORTAL}")
     with syncs.applier(program=[str(script)], HEAPLINE_INSTANCE_ID="a", **SMALL) as process:
-        assert process.wait(60) == -9
+        assert process.wait(120) == -9
     syncs.catch_up("b", changes_per_transaction=10)
     audit = syncs.audit()
     audit.check()
@@ -130,12 +130,12 @@ def test_a_zombie_is_shut_out(syncs: SegmentSync) -> None:
         zombie.send_signal(signal.SIGSTOP)
         with syncs.applier(HEAPLINE_INSTANCE_ID="same") as heir:
             syncs.accept(*pages[3:])
-            wait_until(lambda: syncs.applied() == 6, timeout=60)
+            wait_until(lambda: syncs.applied() == 6, timeout=120)
             more = _pages(12)[6:]
             zombie.send_signal(signal.SIGCONT)
             for each in more:
                 syncs.accept(each)
-            wait_until(lambda: syncs.applied() == 12, timeout=60)
+            wait_until(lambda: syncs.applied() == 12, timeout=120)
             assert heir.poll() is None or zombie.poll() is None
     _check_all(syncs, [*pages, *more])
 
@@ -149,13 +149,13 @@ def test_a_member_frozen_with_its_partitions(syncs: SegmentSync) -> None:
         frozen.send_signal(signal.SIGSTOP)
         syncs.accept(*pages[10:20])
         with syncs.applier(HEAPLINE_INSTANCE_ID="other") as other:
-            wait_until(lambda: syncs.applied() == 20, timeout=60)
+            wait_until(lambda: syncs.applied() == 20, timeout=120)
             frozen.send_signal(signal.SIGCONT)
             syncs.accept(*pages[20:])
-            wait_until(lambda: syncs.applied() == 30, timeout=60)
+            wait_until(lambda: syncs.applied() == 30, timeout=120)
             for process in (frozen, other):
                 process.terminate()
-                assert process.wait(60) == 0
+                assert process.wait(120) == 0
     _check_all(syncs, pages)
 
 
@@ -192,12 +192,12 @@ def test_members_come_and_go_while_pages_are_mixed(syncs: SegmentSync) -> None:
             there = sent[: cut + 25]
             syncs.accept(*there[cut:])
             with syncs.applier(HEAPLINE_INSTANCE_ID="goes") as goes:
-                wait_until(lambda there=there: syncs.applied() >= len(there), timeout=60)  # type: ignore[misc]  # bound
+                wait_until(lambda there=there: syncs.applied() >= len(there), timeout=120)  # type: ignore[misc]  # bound
                 if rng.random() < 0.5:
                     goes.terminate()
                     # It may not even have come as far as to end gracefully.
-                    assert goes.wait(60) in {0, -signal.SIGTERM}
-        wait_until(lambda: syncs.applied() == len(sent), timeout=60)
+                    assert goes.wait(120) in {0, -signal.SIGTERM}
+        wait_until(lambda: syncs.applied() == len(sent), timeout=120)
     audit = syncs.audit()
     for segment in "789":
         assert audit.members["acme", segment] == _expected(sent, segment)
@@ -232,5 +232,5 @@ def test_the_broker_goes_away_for_a_while(own_world: OwnWorld, prefix: str) -> N
         syncs.accept(*pages[10:])
         wait_until(lambda: syncs.applied() == 20, timeout=90)
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     _check_all(syncs, pages)

@@ -157,6 +157,6 @@ def test_the_command_runs_until_it_is_told_to_stop(syncs: SegmentSync) -> None:
         syncs.accept(page(add="abc"))
         wait_until(lambda: syncs.applied() == 1)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert json.loads(out) == {"pages": 1, "changes": 3}

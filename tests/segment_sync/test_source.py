@@ -57,7 +57,7 @@ def test_pages_that_come_during_a_long_read_wait_for_their_turn(syncs: SegmentSy
             second.read()
             return bool(own.partitions and others.partitions)
 
-        wait_until(both_have_some, timeout=60)
+        wait_until(both_have_some, timeout=120)
         with first.paused():
             second.close()
 
@@ -65,7 +65,7 @@ def test_pages_that_come_during_a_long_read_wait_for_their_turn(syncs: SegmentSy
                 first.keep_alive()
                 return own.partitions == PARTITIONS
 
-            wait_until(has_all, timeout=60)
+            wait_until(has_all, timeout=120)
             syncs.accept(*pages)
             for _ in range(20):
                 first.keep_alive()
@@ -79,7 +79,7 @@ def test_pages_that_come_during_a_long_read_wait_for_their_turn(syncs: SegmentSy
                     first.taken(at)
             return sum(map(len, taken.values())) >= len(pages)
 
-        wait_until(all_taken, timeout=60)
+        wait_until(all_taken, timeout=120)
     assert all(offsets == list(range(len(offsets))) for offsets in taken.values())
     assert set(taken) == PARTITIONS
 
@@ -94,7 +94,7 @@ def test_a_page_of_a_partition_that_left_is_not_ours(syncs: SegmentSync) -> None
             source.read()
             return own.partitions == PARTITIONS
 
-        wait_until(has_all, timeout=60)
+        wait_until(has_all, timeout=120)
         source.check_ours(Place(0, 0))
         source.taken(Place(0, 0))
         with pytest.raises(KafkaUnavailable):

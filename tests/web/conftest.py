@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -20,7 +21,7 @@ from web.health import Readiness
 from web.opening import Opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PATIENCE = Patience(check_seconds=0.1, queue_seconds=0.2, flush_seconds=0.5, delivery_seconds=0.5)
@@ -80,6 +81,13 @@ class Site:
     def sleep(self, seconds: float) -> None:
         """Let background tasks run."""
         self._runner.run(asyncio.sleep(seconds))
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let background tasks run until something holds."""
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            self.sleep(0.01)
 
     def stop(self) -> None:
         """End as a server does; a second time does nothing."""

@@ -242,11 +242,11 @@ def test_all_wrong_is_not_the_brokers_fault(site: Site) -> None:
 def test_nothing_is_taken_before_topic_and_schema_are_found(closed: Site) -> None:
     """503 with the reason at once; and 200 as soon as they are there, without a restart."""
     closed.start(wait=False)
-    closed.sleep(0.05)
+    closed.until(lambda: "starting" not in str(closed.problem()))
     found = problem(closed.post(EVENT), 503, "not-ready")
     assert "heapline topics apply" in found["detail"]
     closed.kafka.topic_problem = None
-    closed.sleep(0.2)
+    closed.until(lambda: closed.problem() is None)
     assert results(closed.post(EVENT))[0]["status"] == "accepted"
 
 
@@ -254,10 +254,10 @@ def test_an_error_nobody_expected_does_not_close_the_site_for_ever(closed: Site)
     """A client library may raise anything; looking for the topic goes on."""
     closed.kafka.topic_problem = RuntimeError("a bug")  # type: ignore[assignment]  # not ours
     closed.start(wait=False)
-    closed.sleep(0.05)
+    closed.until(lambda: "starting" not in str(closed.problem()))
     assert "a bug" in problem(closed.post(EVENT), 503, "unavailable")["detail"]
     closed.kafka.topic_problem = None
-    closed.sleep(0.2)
+    closed.until(lambda: closed.problem() is None)
     assert results(closed.post(EVENT))[0]["status"] == "accepted"
 
 

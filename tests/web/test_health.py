@@ -80,7 +80,7 @@ def test_answers_are_remembered_for_a_moment() -> None:
 def test_alive_but_not_ready(closed: Site) -> None:
     """A process without its topic lives; the probe says which command is missing."""
     closed.start(wait=False)
-    closed.sleep(0.05)
+    closed.until(lambda: "starting" not in str(closed.problem()))
     assert closed.ask("GET", "/healthz").json() == {"status": "ok"}
     response = closed.ask("GET", "/readyz")
     assert response.status_code == 503

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from heapline.heap.connection import Region
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Heap:

@@ -37,7 +37,7 @@ class Desk:
     def resolved(self, now: float, wanted: int) -> list[tuple[Record, bool]]:
         """Ask until the registry's thread has answered for so many records."""
         found: list[tuple[Record, bool]] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(found) < wanted and time.monotonic() < deadline:
             found += self.unknown.resolved(now)
             time.sleep(0.001)
@@ -46,7 +46,7 @@ class Desk:
     def asked(self, now: float, times: int) -> list[tuple[Record, bool]]:
         """Go on until the registry was asked so often, and the answer was taken."""
         found: list[tuple[Record, bool]] = []
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.schemas.asked) < times and time.monotonic() < deadline:
             found += self.unknown.resolved(now)
             time.sleep(0.001)

@@ -161,11 +161,11 @@ def test_a_stop_does_not_wait_for_a_partner_who_is_down(webhook: ScriptedServer)
         simulator.set_segment("11", "7", every_seconds=14_400)
         _wait_for(webhook, 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def _wait_for(webhook: ScriptedServer, requests: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(webhook.received) < requests:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -48,7 +48,7 @@ def test_ends_in_order(number: signal.Signals, tmp_path: Path) -> None:
                 pass
             running.send_signal(number)
             assert read_to_end(hanging) == b""
-        _, complaints = running.communicate(timeout=10)
+        _, complaints = running.communicate(timeout=120)
         assert (running.returncode, complaints) == (0, "")
     assert not port_file.exists()
 

@@ -176,18 +176,23 @@ def test_trickle(explaining: SimulatorClient) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_latency(explaining: SimulatorClient, when: str) -> None:
     """The answer comes late; whether Heap applies first or last can be chosen."""
-    explaining.faults(Latency.model_validate({"ms": 1000, "when": when, "times": 1}))
-    with open_socket(explaining.url) as connection:
-        began = time.monotonic()
-        connection.sendall(track_request(single()))
-        while explaining.ledger().requests == 0:
-            time.sleep(0.01)
-        early = explaining.ledger().accepted
-        assert time.monotonic() - began < 1, "the machine is too slow for this test"
-        assert early == (1 if when == "after" else 0)
-        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - began >= 1
-    assert explaining.ledger().accepted == 1
+    for ms in (1_000, 5_000, 25_000):  # a busy machine may be too slow to look in between
+        explaining.reset()
+        explaining.faults(Latency.model_validate({"ms": ms, "when": when, "times": 1}))
+        with open_socket(explaining.url, 60) as connection:
+            began = time.monotonic()
+            connection.sendall(track_request(single()))
+            while explaining.ledger().requests == 0:
+                time.sleep(0.01)
+            early = explaining.ledger().accepted
+            looked_in_time = time.monotonic() - began < ms / 1_000
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+            assert time.monotonic() - began >= ms / 1_000
+        assert explaining.ledger().accepted == 1
+        if looked_in_time:
+            assert early == (1 if when == "after" else 0)
+            return
+    pytest.fail("the machine is too slow for this test")
 
 
 def test_several_at_once(explaining: SimulatorClient) -> None:

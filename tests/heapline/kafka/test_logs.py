@@ -6,14 +6,14 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from heapline.errors import KafkaUnavailable
-from heapline.kafka.clients import admin, common, consumer_config
+from heapline.kafka.clients import admin, common
 from heapline.kafka.group_offsets import group_offsets
 from heapline.kafka.logs import Logs
-from tests.on_kafka import make_topic, settings_for, write
+from tests.on_kafka import commit, make_topic, settings_for, write
 
 if TYPE_CHECKING:
     from devstack.world import World
@@ -78,9 +78,7 @@ def test_a_groups_offsets_are_told_once_its_coordinator_is_there(settings: Setti
     """Partitions without one are negative."""
     topic = make_topic(settings, "t", 2)
     group = f"{settings.kafka.prefix}group"
-    consumer = Consumer(consumer_config(settings.kafka, "test", group))
-    consumer.commit(offsets=[TopicPartition(topic, 1, 5)], asynchronous=False)
-    consumer.close()
+    commit(settings, group, TopicPartition(topic, 1, 5))
     settling = Settling(common(settings.kafka, "test"), KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
     found = group_offsets(settling, group, topic, [0, 1], 10)
     assert found[1] == 5
