@@ -257,7 +257,7 @@ def _what_offboarding_means(workspace: str, keep_segments: bool, keep_connection
     means = []
     if not keep_connection:
         means += [
-            "Send stops, and events that still wait are skipped as not_connected.",
+            "Send stops, and events that still wait are skipped as disconnected.",
             "Heap's pages are refused from then on: turn the integration off in Heap, too.",
             "The app id becomes free for another workspace.",
         ]

@@ -26,6 +26,7 @@ class SkipReason(StrEnum):
     """Why the gate did not let an event through, in the order the gate asks."""
 
     NOT_CONNECTED = "not_connected"
+    DISCONNECTED = "disconnected"
     SEND_OFF = "send_off"
     FILTERED = "filtered"
     NOT_SENT_BY_DEFAULT = "not_sent_by_default"

@@ -236,6 +236,7 @@ def _skipped(facts: Facts, reason: SkipReason | None, why: str, changed: str = "
 
 _SKIPPED: Final[dict[str, str]] = {
     SkipReason.NOT_CONNECTED: "the workspace is not connected to Heap",
+    SkipReason.DISCONNECTED: "the workspace was disconnected from Heap",
     SkipReason.SEND_OFF: "Send is off",
     SkipReason.FILTERED: "its name does not pass the filters",
     SkipReason.NOT_SENT_BY_DEFAULT: "its name is off unless an include spells it out",

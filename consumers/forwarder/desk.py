@@ -26,12 +26,22 @@ class Connections(Protocol):
         """Give a workspace's connection, or None."""
         ...
 
+    def was_removed(self, workspace: Workspace) -> bool:
+        """Tell whether it had one, which was removed."""
+        ...
+
 
 class Desk:
     """Where a workspace's events are judged and mapped, for one version of its connection."""
 
-    def __init__(self, connection: Connection | None, erasures: Erasures | None = None) -> None:
-        self.gate = Gate(connection)
+    def __init__(
+        self,
+        connection: Connection | None,
+        erasures: Erasures | None = None,
+        *,
+        was_connected: bool = False,
+    ) -> None:
+        self.gate = Gate(connection, was_connected=was_connected)
         self._erasures = erasures
         self._workspace = connection.workspace if connection is not None else ""
         self.mapper: Mapper | None = None
@@ -71,3 +81,11 @@ def check_workspace(record: Record, event: Event) -> None:
             DeadLetterReason.WORKSPACE_MISMATCH, "the key is not the event's workspace"
         )
     record.workspace = event.workspace
+
+
+def desk_of(
+    workspace: Workspace, connections: Connections, erasures: Erasures | None = None
+) -> Desk:
+    """Give a workspace's desk by what is known of its connection now."""
+    removed = connections.was_removed(workspace)
+    return Desk(connections.get(workspace), erasures, was_connected=removed)

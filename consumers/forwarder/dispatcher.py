@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from consumers.forwarder.deferral import credible, is_past
-from consumers.forwarder.desk import Desk, check_workspace
+from consumers.forwarder.desk import Desk, check_workspace, desk_of
 from consumers.forwarder.drain import Drain
 from consumers.forwarder.lane import Lane
 from consumers.forwarder.mapping import request_overhead
@@ -195,7 +195,7 @@ class Dispatcher:
         if desk is None:
             if len(self._desks) >= _DESKS_REMEMBERED:
                 self._desks.clear()
-            desk = Desk(self._connections.get(Workspace(workspace)), self._erasures)
+            desk = desk_of(Workspace(workspace), self._connections, self._erasures)
             self._desks[workspace] = desk
         return desk
 

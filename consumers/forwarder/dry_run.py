@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from consumers.forwarder.desk import Desk
+from consumers.forwarder.desk import desk_of
 from heapline.clock import SystemClock
 from heapline.errors import NotReady, Undeliverable
 from heapline.events.model import Event
@@ -22,7 +22,7 @@ from heapline.kafka.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from consumers.forwarder.desk import Connections
+    from consumers.forwarder.desk import Connections, Desk
     from heapline.kafka.topics import Names
     from heapline.settings import LimitSettings, Settings
 
@@ -110,7 +110,7 @@ class Forecaster:
         share = self._share(event.workspace)
         desk = self._desks.get(event.workspace)
         if desk is None:
-            desk = self._desks[event.workspace] = Desk(self._connections.get(event.workspace))
+            desk = self._desks[event.workspace] = desk_of(event.workspace, self._connections)
         refused = desk.gate.judge(event)
         if refused is not None or desk.mapper is None:
             share.refused[str(refused)] += 1

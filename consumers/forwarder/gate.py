@@ -2,7 +2,8 @@
 
 The questions are asked in this order, and the first refusal is the reason that is counted:
 
-1. Is the workspace connected (an app id and a region)? - `not_connected`
+1. Is the workspace connected (an app id and a region)? - `not_connected`,
+   or `disconnected` where it was and its connection was removed
 2. Is Send on? - `send_off`. `hold` is no refusal: that the event waits is the lane's business.
 3. Does the event's name pass the filters? - `filtered`, `not_sent_by_default`
 4. Is it a preview, simulated, or an administrator's? - `preview`, `simulated`, `admin`
@@ -40,12 +41,16 @@ _NAMES_REMEMBERED: Final = 10_000
 class Gate:
     """The gate of one version of a workspace's connection; None where it has none.
 
+    Args:
+        connection: that version.
+        was_connected: it had a connection, which was removed.
+
     Judging is pure. Answers about names are remembered, so a version is compiled once and used for
     all of its events.
     """
 
-    def __init__(self, connection: Connection | None) -> None:
-        self._shut = _shut(connection)
+    def __init__(self, connection: Connection | None, *, was_connected: bool = False) -> None:
+        self._shut = _shut(connection, was_connected=was_connected)
         self._include = connection.include if connection else ()
         self._exclude = connection.exclude if connection else ()
         self._send_anonymous = bool(connection and connection.send_anonymous)
@@ -105,7 +110,9 @@ class Gate:
         return None
 
 
-def _shut(connection: Connection | None) -> SkipReason | None:
+def _shut(connection: Connection | None, *, was_connected: bool) -> SkipReason | None:
+    if connection is None and was_connected:
+        return SkipReason.DISCONNECTED
     if connection is None or not connection.connected:
         return SkipReason.NOT_CONNECTED
     return SkipReason.SEND_OFF if connection.send is Send.OFF else None

@@ -52,8 +52,11 @@ def advice(workspace: str, reason: str) -> str | None:
 
 _PAUSED = "heapline connections set {workspace} --app-id … --region us|eu"
 _ADVICE: dict[str, str] = {
-    SkipReason.NOT_CONNECTED: "heapline connections set {workspace} --app-id … --region us|eu "
-    "--send on, then heapline replay {workspace} --since …",
+    **dict.fromkeys(
+        (SkipReason.NOT_CONNECTED, SkipReason.DISCONNECTED),
+        "heapline connections set {workspace} --app-id … --region us|eu --send on, then heapline "
+        "replay {workspace} --since …",
+    ),
     SkipReason.SEND_OFF: "heapline connections set {workspace} --send on, "
     "then heapline replay {workspace} --since …",
     SkipReason.FILTERED: "heapline connections set {workspace} --include GLOB (or --exclude)",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WHY: Final[dict[str, str]] = {
     SkipReason.NOT_CONNECTED: "not connected",
+    SkipReason.DISCONNECTED: "disconnected",
     SkipReason.SEND_OFF: "Send is off",
     SkipReason.FILTERED: "left out by its filters",
     SkipReason.NOT_SENT_BY_DEFAULT: "raw browsing or typing",

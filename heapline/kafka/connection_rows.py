@@ -87,12 +87,14 @@ class Snapshot:
     Attributes:
         ends: which partitions are still to be read to the end they had at the start.
         rows: what was read, last write wins.
+        removed: workspaces whose last record says that they have no row any more.
         unreadable: why a workspace's latest row could not be read; its older version stands.
         unknown_schemas: rows whose schema the registry does not know.
     """
 
     ends: Ends
     rows: dict[Workspace, Connection] = field(default_factory=dict)
+    removed: set[Workspace] = field(default_factory=set)
     unreadable: dict[Workspace | None, str] = field(default_factory=dict)
     unknown_schemas: int = 0
 
@@ -101,8 +103,10 @@ class Snapshot:
         self.unreadable.pop(workspace, None)
         if connection is None:
             self.rows.pop(workspace, None)
+            self.removed.add(workspace)
         else:
             self.rows[workspace] = connection
+            self.removed.discard(workspace)
 
     def put_aside(self, row: Unreadable) -> None:
         """Remember a row that cannot be read."""

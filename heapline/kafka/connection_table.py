@@ -31,7 +31,7 @@ from heapline.kafka.topics import CONNECTIONS, Names
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from confluent_kafka import Consumer, Message
@@ -59,10 +59,18 @@ class ConnectionTable:
 
     def __init__(self, rows: Mapping[Workspace, Connection] | None = None) -> None:
         self._rows: dict[Workspace, Connection] = dict(rows or {})
+        self._removed: set[Workspace] = set()
 
     def get(self, workspace: Workspace) -> Connection | None:
         """Give a workspace's connection, or None where there is none."""
         return self._rows.get(workspace)
+
+    def was_removed(self, workspace: Workspace) -> bool:
+        """Tell whether a workspace had a connection, and has none now.
+
+        Known for as long as Kafka keeps the record that removed it, at least a week.
+        """
+        return workspace in self._removed
 
     def by_app_id(self, app_id: AppId) -> Connection | None:
         """Give the connection that holds a Heap environment; looks at every row."""
@@ -76,6 +84,10 @@ class ConnectionTable:
 
     def apply(self, workspace: Workspace, connection: Connection | None) -> bool:
         """Put or, with None, remove one row; tell whether that changed anything."""
+        if connection is None:
+            self._removed.add(workspace)
+        else:
+            self._removed.discard(workspace)
         if self._rows.get(workspace) == connection:
             return False
         if connection is None:
@@ -84,8 +96,16 @@ class ConnectionTable:
             self._rows[workspace] = connection
         return True
 
-    def replace(self, rows: Mapping[Workspace, Connection]) -> frozenset[Workspace]:
-        """Hold these rows and no others; give the workspaces for which that is a change."""
+    def replace(
+        self, rows: Mapping[Workspace, Connection], removed: Iterable[Workspace] = ()
+    ) -> frozenset[Workspace]:
+        """Hold these rows and no others; give the workspaces for which that is a change.
+
+        Args:
+            rows: all there are.
+            removed: workspaces whose row was.
+        """
+        self._removed = set(removed)
         names = self._rows.keys() | rows.keys()
         changed = frozenset(name for name in names if self._rows.get(name) != rows.get(name))
         self._rows = dict(rows)
@@ -183,7 +203,7 @@ class ConnectionFollower:
     def _apply(self, change: Snapshot | _Change) -> frozenset[Workspace]:
         if isinstance(change, Snapshot):
             self.ready = True
-            return self.table.replace(change.rows)
+            return self.table.replace(change.rows, change.removed)
         changed = self.table.apply(change.workspace, change.connection)
         return frozenset([change.workspace] if changed else [])
 

@@ -29,6 +29,7 @@ STATUS_WORDS: Final = {
 }
 REASON_WORDS: Final = {
     "not_connected": "The workspace was not connected to Heap.",
+    "disconnected": "The workspace was disconnected from Heap.",
     "send_off": "Send was off.",
     "filtered": "This event is switched off.",
     "not_sent_by_default": "Raw browsing or typing: off unless switched on.",

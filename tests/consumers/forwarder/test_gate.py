@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.forwarder.desk import Desk
+from consumers.forwarder.desk import Desk, desk_of
 from consumers.forwarder.gate import Gate
 from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.events.catalogue import DEFAULT_OFF, V1_TYPES, V2_NAMES
 from heapline.events.model import Event
 from heapline.heap.connection import Connection, Region, Send
+from heapline.kafka.connection_table import ConnectionTable
 from heapline.outcomes import SkipReason
 from heapline.words import AppId, EventId, UserId, Workspace
 
@@ -46,6 +47,22 @@ def judged(name: str, *, include: tuple[str, ...] = (), exclude: tuple[str, ...]
 def test_a_workspace_without_app_or_region_is_not_connected(connection: Connection | None) -> None:
     """Without an environment to send to there is nothing else to ask."""
     assert Gate(connection).judge(event()) is SkipReason.NOT_CONNECTED
+
+
+def test_events_of_a_workspace_that_was_disconnected_are_told_apart() -> None:
+    """Its connection was removed; put back, it is judged by that."""
+    table = ConnectionTable()
+    acme = Workspace("acme")
+    refused = []
+    for row in (None, CONNECTION, None):
+        table.apply(acme, row)
+        refused.append(desk_of(acme, table).refusal(event()))
+    assert refused == [SkipReason.DISCONNECTED, None, SkipReason.DISCONNECTED]
+    stranger = desk_of(Workspace("stranger"), table)
+    assert stranger.refusal(event()) is SkipReason.NOT_CONNECTED
+    table.replace({}, [Workspace("stranger")])
+    assert desk_of(Workspace("stranger"), table).refusal(event()) is SkipReason.DISCONNECTED
+    assert desk_of(acme, table).refusal(event()) is SkipReason.NOT_CONNECTED
 
 
 @pytest.mark.parametrize(
@@ -178,7 +195,8 @@ def test_the_first_refusal_is_the_one_that_counts() -> None:
         seen.append(gate.judge(subject))
         if flag:
             setattr(subject, flag, False)
-    by_gate = [each for each in SkipReason if each is not SkipReason.ERASED]
+    others = {SkipReason.ERASED, SkipReason.DISCONNECTED}
+    by_gate = [each for each in SkipReason if each not in others]
     assert seen == by_gate
 
 
