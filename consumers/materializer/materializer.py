@@ -265,7 +265,7 @@ class Materializer:
             except (KafkaUnavailable, RegistryUnavailable) as error:
                 if not patiently:
                     raise
-                self._readiness.hold(f"no Kafka answers: {error}")
+                self._readiness.hold(str(error))
                 _log.warning("waiting for Kafka", error=str(error))
                 self._clock.sleep(_RETRY_SECONDS)
             else:

@@ -97,9 +97,19 @@ def translated(error: KafkaError | KafkaException) -> Exception:
         )
     if cause.fatal():
         return MustStop(cause.str())
+    if cause.code() in _NOBODY:
+        return KafkaUnavailable(
+            f"no Kafka answers ({cause.str()}). Is it up, and HEAPLINE_KAFKA__BOOTSTRAP_SERVERS "
+            "right? `heapline dev up` starts one on this machine"
+        )
     return KafkaUnavailable(cause.str())
 
 
+_NOBODY: Final = (
+    KafkaError._TRANSPORT,  # noqa: SLF001 -- librdkafka's local errors are named so
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 -- as above
+    KafkaError._RESOLVE,  # noqa: SLF001 -- as above
+)
 _FENCED: Final = (
     KafkaError._FENCED,  # noqa: SLF001 -- librdkafka's local errors are named so
     KafkaError.PRODUCER_FENCED,

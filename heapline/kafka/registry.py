@@ -129,4 +129,7 @@ class Registry:
         except Exception as error:
             # The client lets its HTTP library's own errors through, and has changed that library
             # before; whatever else it raises, there is no answer.
-            raise RegistryUnavailable(f"{self.url} does not answer: {error!r:.200}") from error
+            raise RegistryUnavailable(
+                f"{self.url} does not answer: {error!r:.200}. Is the schema registry up, and "
+                "HEAPLINE_SCHEMA_REGISTRY__URL right?"
+            ) from error

@@ -113,6 +113,12 @@ def load_newest(folder: Path, known: Base | None = None) -> Loaded:
         # A slow reader's files may have been removed meanwhile; then there is a newer manifest.
         if _candidates(folder, [])[1] == news:
             break
+    if not (folder / MANIFEST).exists():
+        raise IndexUnavailable(
+            f"there is no membership index in {folder} yet: start `heapline materialize` (or "
+            "`heapline run`), and wait until it is ready; if it runs already, "
+            "HEAPLINE_STATE__DIRECTORY is another folder there"
+        )
     what = "; ".join(damage) or "it is empty"
     raise IndexUnavailable(
         f"no whole generation of the membership index in {folder}: {what}. Start `heapline "

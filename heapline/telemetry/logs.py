@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from heapline.telemetry.repeats import Repeats
+
 if TYPE_CHECKING:
     from heapline.settings import LogSettings
 
@@ -49,6 +51,7 @@ def configure_logs(settings: LogSettings) -> None:
     # One line for each HTTP request would be noise, and its address may name a customer.
     for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("librdkafka").filters = [Repeats()]
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -26,7 +26,7 @@ _BRIEF: Final = {
 }
 
 
-_NO_BROKER: Final = "no Kafka answers"
+_NO_BROKER: Final = "no Kafka answers: "
 """What a forwarder says that is started while no broker is there; whoever started it tries again,
 as a supervisor would."""
 
