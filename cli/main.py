@@ -45,7 +45,7 @@ MOUNTS: Final = (
     Mount("schemas", "Register the Avro contracts, or tell where they differ."),
     Mount("connections", "Join workspaces to Heap environments; turn Send on and off."),
     Mount("publish", "Publish events from a file or standard input.", "publish"),
-    Mount("serve", "Take events over HTTP.", "serve", is_service=True),
+    Mount("serve", "Answer over HTTP: webhook, events, lookups.", "serve", is_service=True),
     Mount("forward", "Deliver events to Heap.", "forward", is_service=True),
     Mount(
         "apply-syncs",
@@ -140,7 +140,7 @@ def _heapline(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
     ] = False,
 ) -> None:
-    """Carry Command AI events to Heap through Apache Kafka."""
+    """Carry Command AI events to Heap, and Heap segments back: both ways through Apache Kafka."""
     del version
     if ctx.invoked_subcommand is None:
         print(ctx.get_help())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_origin
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from heapline.addresses import Brokers, WebAddress
 from heapline.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class KafkaSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
-    bootstrap_servers: str = Field(
+    bootstrap_servers: Brokers = Field(
         "127.0.0.1:9092", description="Comma-separated host:port of some brokers."
     )
     prefix: str = Field(
@@ -88,7 +89,7 @@ def _unmasked(value: object) -> str:
 class SchemaRegistrySettings(_Section):
     """Where the schema registry is (any with Confluent's API)."""
 
-    url: str = Field(
+    url: WebAddress = Field(
         "http://127.0.0.1:8081", description="Base URL; credentials go into the two settings below."
     )
     username: str | None = Field(None, description="For basic authentication.")
@@ -99,7 +100,7 @@ class SchemaRegistrySettings(_Section):
 class HeapSettings(_Section):
     """How to reach Heap, and this installation's registration as a Heap partner."""
 
-    api_url: str | None = Field(
+    api_url: WebAddress | None = Field(
         None,
         description="Overrides the hosts of both regions, also for OAuth and deletion. "
         "Leave empty to talk to Heap itself.",
@@ -169,7 +170,9 @@ class WebSettings(_Section):
 
     host: str = Field("127.0.0.1", description="Beyond loopback only with api_tokens set.")
     port: int = Field(8080, ge=0, le=65535, description="0 chooses a free one.")
-    public_url: str | None = Field(None, description="How browsers and Heap reach this server.")
+    public_url: WebAddress | None = Field(
+        None, description="How browsers and Heap reach this server."
+    )
     api_tokens: list[ApiToken] = Field(
         default_factory=list, description="Once any is set, every call needs one."
     )
@@ -444,4 +447,4 @@ def _dotenv() -> dict[str, str | None]:
 def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         where = PREFIX + "__".join(str(part) for part in problem["loc"]).upper()
-        yield f"{where}: {problem['msg']}"
+        yield f"{where}: {problem['msg'].removeprefix('Value error, ')}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_NOT_A_REGISTRYS: Final = -1
+"""The code that the client gives an answer that is none of a registry."""
 _T = TypeVar("_T")
 
 
@@ -125,6 +127,12 @@ class Registry:
                 raise KeyError from error
             if error.http_status_code == _CONFLICT:
                 raise NotReady(f"the registry refuses the schema: {error.error_message}") from error
+            if error.error_code == _NOT_A_REGISTRYS:
+                raise RegistryUnavailable(
+                    f"{self.url} does not answer as a schema registry does (HTTP "
+                    f"{error.http_status_code}): is "
+                    "HEAPLINE_SCHEMA_REGISTRY__URL right? Apicurio's ends in /apis/ccompat/v7"
+                ) from error
             raise RegistryUnavailable(f"{self.url}: {error.error_message}") from error
         except Exception as error:
             # The client lets its HTTP library's own errors through, and has changed that library

@@ -8,7 +8,9 @@ from typing import Final
 
 SILENT_SECONDS: Final = 30.0
 _REMEMBERED: Final = 200
-_VARYING: Final = re.compile(r"\d+(\.\d+)?\s?(ms|s)\b|[#/]\w*-?\d+|\bid \d+")
+_VARYING: Final = re.compile(
+    r"\d+(\.\d+)?\s?(ms|s)\b|, \d+ identical error\(s\) suppressed|#(producer|consumer)-\d+"
+)
 
 
 class Repeats(logging.Filter):

@@ -249,3 +249,34 @@ def test_every_known_name_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str
     else:
         message = ""
     assert "there is no such setting" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("KAFKA__BOOTSTRAP_SERVERS", "http://kafka:9092", "host:port, without http://"),
+        ("KAFKA__BOOTSTRAP_SERVERS", "a:9092,", "host:port"),
+        ("SCHEMA_REGISTRY__URL", "localhost:8081", "http://host:port"),
+        ("SCHEMA_REGISTRY__URL", "http://", "http://host:port"),
+        ("HEAP__API_URL", "heapanalytics.com", "http://host:port"),
+        ("WEB__PUBLIC_URL", "heapline.example.com", "http://host:port"),
+    ],
+)
+def test_what_is_no_address_is_told_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
+) -> None:
+    """Before anything is asked there."""
+    told = complaint(monkeypatch, **{name: value})
+    assert told.startswith(PREFIX + name)
+    assert advice in told
+
+
+def test_addresses_may_be_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of brokers, and of a registry's replicas."""
+    found = loaded(
+        monkeypatch,
+        KAFKA__BOOTSTRAP_SERVERS="a:9092,b:9092",
+        SCHEMA_REGISTRY__URL="http://a:8081,https://b/apis/ccompat/v7",
+    )
+    assert found.kafka.bootstrap_servers == "a:9092,b:9092"
+    assert found.schema_registry.url.count(",") == 1
