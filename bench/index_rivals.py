@@ -80,11 +80,14 @@ class DuckDBTable:
     def change(self, enter: bool, pairs: Sequence[tuple[str, str]]) -> None:  # noqa: FBT001 -- a fact
         """See `Changing`."""
         users, segments = (np.array(column, np.object_) for column in zip(*pairs, strict=True))
-        self._connection.register("some", {"user_id": users, "segment_id": segments})
-        entering = "INSERT OR IGNORE INTO membership SELECT user_id, segment_id FROM some"
-        leaving = "DELETE FROM membership WHERE (user_id, segment_id) IN (FROM some)"
+        self._connection.register("changed", {"user_id": users, "segment_id": segments})
+        entering = "INSERT OR IGNORE INTO membership SELECT user_id, segment_id FROM changed"
+        leaving = (
+            "DELETE FROM membership AS m USING changed"
+            " WHERE m.user_id = changed.user_id AND m.segment_id = changed.segment_id"
+        )
         self._connection.execute(entering if enter else leaving)
-        self._connection.unregister("some")
+        self._connection.unregister("changed")
 
 
 class RedisSets:

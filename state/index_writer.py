@@ -257,7 +257,7 @@ class IndexWriter:
             "base": self._base.container.path.name,
             "base_identity": self._base.container.identity,
             "workspaces": list(self._workspaces),
-            "segments": [asdict(row) for row in self._rows],
+            "segments": [row.facts() for row in self._rows],
         }
         name = overlay_name(freshness.generation)
         self._files.write(name, OVERLAY, facts, self._delta.sections())

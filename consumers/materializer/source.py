@@ -5,6 +5,8 @@ Positions live in the store, in the transaction of what they stand for; Kafka ke
 
 from __future__ import annotations
 
+from itertools import compress, count, islice
+from operator import ne
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -194,17 +196,18 @@ def neighbourhoods(messages: list[Message]) -> Iterator[list[Message]]:
         [*map(Message.partition, messages)],
         [error is None for error in map(Message.error, messages)],
     )
-    # Mostly all are of one partition: counting tells that sooner than looking at each.
-    if all(column.count(column[0]) == len(column) for column in columns if column):
-        if messages:
-            yield messages[:]
-        return
+    cuts = {
+        place
+        for column in columns
+        if column and column.count(column[0]) != len(column)  # mostly all are of one partition
+        for place in compress(count(1), map(ne, column, islice(column, 1, None)))
+    }
     start = 0
-    for place in range(1, len(messages)):
-        if any(column[place] != column[place - 1] for column in columns):
-            yield messages[start:place]
-            start = place
-    yield messages[start:]
+    for place in sorted(cuts):
+        yield messages[start:place]
+        start = place
+    if messages:
+        yield messages[start:]
 
 
 def _is_end(message: Message) -> bool:

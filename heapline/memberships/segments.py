@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heapline.heap.freshness import Heard, freshness
 
@@ -42,6 +42,10 @@ class SegmentRow:
     last_page_at_ms: int | None = None
     has_gap: bool = False
     disconnected: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """Give its attributes; `dataclasses.asdict` would copy each, with every generation."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @property
     def doubtful(self) -> bool:
