@@ -18,19 +18,19 @@ def web_address(text: str) -> str:
     """
     for each in text.split(","):
         parts = urlsplit(each.strip())
-        if parts.scheme not in _WEB or not parts.netloc:
+        if parts.scheme not in _WEB or not parts.hostname:
             raise ValueError(f"{each!r} is no address; write it as http://host:port")
     return text
 
 
 def brokers(text: str) -> str:
-    """See that these can be brokers: host:port, joined by commas.
+    """See that none of these brokers is the address of a web server.
 
     Raises:
-        ValueError: there is none, or one is the address of a web server.
+        ValueError: one is.
     """
     for each in text.split(","):
-        if not each.strip() or each.strip().lower().startswith(("http:", "https:")):
+        if each.strip().lower().startswith(("http:", "https:")):
             raise ValueError(f"{each!r} is no broker; write host:port, without http://")
     return text
 

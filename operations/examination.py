@@ -147,11 +147,9 @@ class Examination:
         say = partial(Result, "registry")
         url = self.settings.schema_registry.url
         where = urlsplit(url)
-        if where.scheme not in {"http", "https"} or not where.hostname:
-            fix = "write HEAPLINE_SCHEMA_REGISTRY__URL as http://host:port"
-            return [say(Level.FAIL, "its address is no http:// or https:// address", fix)]
-        place = f"{where.scheme}://{where.hostname}:{where.port or _port(where.scheme)}"
-        why = self.reached(where.hostname, where.port or _port(where.scheme), _CONNECT_SECONDS)
+        host, port = where.hostname or "", where.port or _port(where.scheme)
+        place = f"{where.scheme}://{host}:{port}"
+        why = self.reached(host, port, _CONNECT_SECONDS)
         if why is not Reach.LISTENS:
             fix = f"{_OWN_WORLD}; or set HEAPLINE_SCHEMA_REGISTRY__URL to your registry"
             return [say(Level.FAIL, f"{place}: {why}", fix)]

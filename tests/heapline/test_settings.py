@@ -255,9 +255,10 @@ def test_every_known_name_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str
     ("name", "value", "advice"),
     [
         ("KAFKA__BOOTSTRAP_SERVERS", "http://kafka:9092", "host:port, without http://"),
-        ("KAFKA__BOOTSTRAP_SERVERS", "a:9092,", "host:port"),
+        ("KAFKA__BOOTSTRAP_SERVERS", "a:9092,HTTPS://b", "host:port"),
         ("SCHEMA_REGISTRY__URL", "localhost:8081", "http://host:port"),
         ("SCHEMA_REGISTRY__URL", "http://", "http://host:port"),
+        ("SCHEMA_REGISTRY__URL", "http://:8081", "http://host:port"),
         ("HEAP__API_URL", "heapanalytics.com", "http://host:port"),
         ("WEB__PUBLIC_URL", "heapline.example.com", "http://host:port"),
     ],

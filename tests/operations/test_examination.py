@@ -113,15 +113,6 @@ def test_another_program_at_the_brokers_port_is_told_apart(tmp_path: Path, taken
     assert "SECURITY_PROTOCOL" in result.fix
 
 
-@pytest.mark.parametrize("url", ["registry", "ftp://registry", "http://"])
-def test_a_registry_address_that_is_none_is_told(url: str, tmp_path: Path) -> None:
-    """Before any attempt to connect."""
-    settings = nothing_runs(tmp_path)
-    wrong = SchemaRegistrySettings(url=url)
-    (result,) = examined(settings.model_copy(update={"schema_registry": wrong}))["registry"]
-    assert (result.level, "http" in result.fix) == (Level.FAIL, True)
-
-
 def test_in_a_sound_world_nothing_fails(world: World, prefix: str, tmp_path: Path) -> None:
     """Topics, schemas and a connection made: all is well, and Heap's host is asked."""
     settings = settings_for(world, prefix).model_copy(
@@ -223,7 +214,6 @@ def test_connecting_needs_all_of_its_settings(tmp_path: Path) -> None:
         ("https://heapline.example/", Level.OK),
         ("http://heapline.example", Level.WARN),
         ("https://heapline.example/?a=b", Level.FAIL),
-        ("heapline.example", Level.FAIL),
     ):
         update = {"heap": heap, "web": WebSettings(public_url=url)}
         (result,) = judge_connecting(settings.model_copy(update=update))
