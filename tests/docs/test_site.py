@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -99,6 +100,17 @@ def test_every_page_can_be_reached_from_the_menu(pages: dict[Path, Page], site: 
     reached = {(first.parent / urlsplit(link).path).resolve() for link in pages[first].links}
     missing = {path.name for path in pages if path not in reached} - {"index.html"}
     assert not missing
+
+
+def test_drawings_stand_alone() -> None:
+    """They are well-formed, say in words what they show, and refer to nothing outside."""
+    drawings = list((ROOT / "docs").rglob("*.svg"))
+    assert drawings
+    for drawing in drawings:
+        names = {each.tag.rpartition("}")[2] for each in ET.parse(drawing).iter()}  # noqa: S314 -- our own
+        assert {"title", "desc"} <= names
+        text = drawing.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?://|<script|@import|<image", text)
 
 
 def test_blocks_and_lists_are_read_as_such(site: Path) -> None:
