@@ -13,6 +13,7 @@ import orjson
 from rich.console import Console
 
 from bench import (
+    console_pages,
     full_speed,
     http_lookups,
     index,
@@ -42,6 +43,7 @@ ALL: Final = (
     "store",
     "index",
     "http_lookups",
+    "console_pages",
     "publishing",
     "throughput",
     "full_speed",
@@ -118,6 +120,9 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
         speedy = chosen.events if chosen.quick else full_speed.EVENTS
         samples = _QUICK_SAMPLES if chosen.quick else _SAMPLES
         parts: dict[str, Callable[[], Section]] = {
+            "console_pages": lambda: console_pages.measure(
+                world, console_pages.QUICK if chosen.quick else console_pages.Scale()
+            ),
             "publishing": lambda: publishing.measure(world, publishing.EVENTS, chosen.rounds),
             "throughput": lambda: throughput.measure(world, heap, chosen.events, chosen.rounds),
             "full_speed": lambda: full_speed.measure(world, heap, speedy, chosen.rounds),

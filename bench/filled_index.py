@@ -45,7 +45,11 @@ class Filled(NamedTuple):
 
 
 def filled_index(
-    state: Path, users: int = USERS, segments: int = SEGMENTS, asked: int = _ASKED
+    state: Path,
+    users: int = USERS,
+    segments: int = SEGMENTS,
+    asked: int = _ASKED,
+    share: float = SHARE,
 ) -> Filled:
     """Write an index of one workspace, the same for the same numbers; `asked` users are given."""
     chance, numbers = random.Random(users), np.random.default_rng(users)
@@ -54,7 +58,7 @@ def filled_index(
         SegmentRow("acme", str(1_000 + each), f"Segment {each}", "complete", "recurring")
         for each in range(segments)
     ]
-    members = [np.flatnonzero(numbers.random(users) < SHARE) for _ in rows]
+    members = [np.flatnonzero(numbers.random(users) < share) for _ in rows]
     user = np.concatenate(members).astype(np.uint32)
     sizes = [each.size for each in members]
     segment = np.repeat(np.arange(segments, dtype=np.uint32), sizes)

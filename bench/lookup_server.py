@@ -1,6 +1,7 @@
 """The lookup API in a process of its own on one core, as `heapline serve --only lookups` runs it.
 
-`python -m bench.lookup_server --port-file FILE`; prints what it cost when it is told to end.
+`python -m bench.lookup_server --port-file FILE [--parts console]`; prints what it cost when it is
+told to end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from bench.reading import Reading, peak_resident_bytes
-from cli.serve import application
+from cli.serve import application, parts_of
 from heapline.settings import load_settings
 from web.server import listen, run
 
@@ -28,12 +29,15 @@ def main() -> None:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--port-file", type=Path, required=True)
-    port_file: Path = parser.parse_args().port_file
+    parser.add_argument("--parts", default="lookups", help="as `heapline serve --only`")
+    chosen = parser.parse_args()
+    port_file: Path = chosen.port_file
+    parts = parts_of(chosen.parts)
     on_one_core()
     settings = load_settings()
     web = settings.web.model_copy(update={"port": 0})
     with listen(web) as listening:
-        app = application(settings, web, ("lookups",), needs_index=True)
+        app = application(settings, web, parts, needs_index="lookups" in parts)
         fresh = port_file.with_suffix(".new")
         fresh.write_text(str(listening.getsockname()[1]), encoding="ascii")
         fresh.rename(port_file)

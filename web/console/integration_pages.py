@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from web.console.sessions import Session
 
+_ARRIVED = 10
+"""Segments shown as having arrived; the page *Segments* has all."""
+
 
 def add_integration(router: APIRouter, pages: Pages) -> None:
     """Add the first page, and a workspace's Heap card."""
@@ -88,8 +91,9 @@ async def _integration(pages: Pages, session: Session, workspace: str) -> Respon
         session,
         workspace=workspace,
         row=row,
-        syncs=sync_views(news.value or (), pages.clock.epoch_ms()),
+        syncs=sync_views(news.value or (), pages.clock.epoch_ms(), _ARRIVED),
         news=news,
+        more=max(0, len(news.value or ()) - _ARRIVED),
         users=await pages.data.latest_users(name),
     )
 

@@ -20,10 +20,10 @@ from operations.connecting import link
 from operations.dlq import Filter, list_dlq, show_dlq
 from operations.dlq_replay import replay_dlq
 from operations.draining import KafkaDrain
+from operations.followed_segments import FollowedSegments
 from operations.latest_users import latest_users
 from operations.offboarding import offboarded
 from operations.resend import TransactionalResender
-from operations.segment_news import KafkaSegmentNews
 from operations.status import Observer
 from operations.try_now import try_now
 from producers.connections import ConnectionRegistry
@@ -73,7 +73,7 @@ class KafkaConsoleData:
         self._looks = Looks(self._clock)
         self._replica = Replica(settings.state)
         self._schemas = Registry(settings.schema_registry)
-        self._news = KafkaSegmentNews(settings.kafka, self._schemas, self._clock)
+        self._news = FollowedSegments(settings.kafka, self._schemas)
         self._followed: ConnectionFollower | None = None
         self._observer: Observer | None = None
         self._observing = threading.Lock()
@@ -96,6 +96,7 @@ class KafkaConsoleData:
             self._followed.close()
         if self._observer is not None:
             self._observer.__exit__(None, None, None)
+        self._news.close()
         self._schemas.close()
 
     # --- connections ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from heapline.memberships import Memberships
 
-SEARCHED: Final = 10_000
+SEARCHED: Final = 5_000
 """Members looked at for one page: a few hundredths of a second, however many there are."""
 SHOWN: Final = 20
 

@@ -69,6 +69,8 @@ class Pages:
             "number": lambda count: f"{count:,}",
             "duration": seconds_text,
         }
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)  # compiled now, not for the first who looks
 
     # --- looking ------------------------------------------------------------------------------
 

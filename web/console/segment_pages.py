@@ -12,7 +12,7 @@ from web.console import views
 from web.console.members import SEARCHED, find_members
 from web.console.pages import Content, Pages, address, meant
 from web.console.plot import plot
-from web.console.syncs import sync_at, sync_views
+from web.console.syncs import sync_at, sync_view, sync_views
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,9 @@ async def _list(pages: Pages, workspace: str) -> Content:
     known = {row.segment_id for row in rows}
     return {
         "rows": [
-            views.segment_view(row, view.count(workspace, row.segment_id), syncs)
+            views.segment_view(
+                row, view.count(workspace, row.segment_id), syncs.get(row.segment_id)
+            )
             for row in rows
             if view
         ],
@@ -76,12 +78,11 @@ async def _segment(pages: Pages, workspace: str, segment: str, asked: Mapping[st
     news = await pages.data.segments(name)
     members = view.count(workspace, segment)
     history = await pages.data.history(name, number)
-    syncs = {each.segment_id: each for each in sync_views(news.value or (), pages.clock.epoch_ms())}
-    record = next((each for each in news.value or () if each.segment_id == segment), None)
+    record, sync = sync_view(news.value or (), segment, pages.clock.epoch_ms())
     user = asked.get("user", "").strip()
     entered_at_ms = view.entered_at_ms(workspace, user, segment) if user else None
     return {
-        "segment": views.segment_view(row, members, syncs),
+        "segment": views.segment_view(row, members, sync),
         "history": history,
         "plot": plot(history.value or (), members, pages.clock.epoch_ms()),
         "user": user,

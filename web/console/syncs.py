@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from heapline.heap.freshness import freshness, newest_of
@@ -58,10 +59,29 @@ class SyncView:
         return self.status == SegmentStatus.SYNCING
 
 
-def sync_views(segments: Sequence[HeapSegment], now_ms: int) -> list[SyncView]:
-    """Tell of every segment that has a name or a number."""
+def sync_views(
+    segments: Sequence[HeapSegment], now_ms: int, most: int | None = None
+) -> list[SyncView]:
+    """Tell of every segment that has a number, or of the most that were heard of last.
+
+    Args:
+        segments: all of a workspace: whether one is stale depends on the others.
+        now_ms: milliseconds since 1970-01-01 UTC.
+        most: how many at most; None tells of all, in the order given.
+    """
     newest_ms = newest_of(segments)
-    return [_view(each, newest_ms, now_ms) for each in segments if each.segment_id]
+    named = [each for each in segments if each.segment_id]
+    if most is not None:
+        named = nlargest(most, named, key=lambda each: each.updated_at_ms)
+    return [_view(each, newest_ms, now_ms) for each in named]
+
+
+def sync_view(
+    segments: Sequence[HeapSegment], segment: str, now_ms: int
+) -> tuple[HeapSegment | None, SyncView | None]:
+    """Tell of one segment; see `sync_views`."""
+    found = next((each for each in segments if each.segment_id == segment), None)
+    return found, None if found is None else _view(found, newest_of(segments), now_ms)
 
 
 def sync_at(segment: HeapSegment | None, time_ms: int) -> str:

@@ -12,7 +12,7 @@ from heapline.outcomes import Outcome
 from web.console import filters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from heapline.heap.connection import Connection
     from heapline.memberships import SegmentRow
@@ -145,9 +145,9 @@ class SegmentView:
     sync: SyncView | None = None
 
 
-def segment_view(row: SegmentRow, members: int, syncs: Mapping[str, SyncView]) -> SegmentView:
+def segment_view(row: SegmentRow, members: int, sync: SyncView | None) -> SegmentView:
     """Say what a segment's state means."""
     says = STATUS_WORDS.get(row.status, row.status)
     if row.stale:
         says += " No news for more than nine hours, though it syncs every four: is it still on?"
-    return SegmentView(row, members, says, syncs.get(row.segment_id))
+    return SegmentView(row, members, says, sync)
