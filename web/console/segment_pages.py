@@ -15,12 +15,13 @@ from web.console.plot import plot
 from web.console.syncs import sync_at, sync_view, sync_views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from heapline.memberships import Memberships
+    from heapline.memberships import Memberships, SegmentRow
     from web.console.sessions import Session
 
 _SAMPLES = 3
+_A_PAGE = 100
 
 
 def add_segments(router: APIRouter, pages: Pages) -> None:
@@ -29,7 +30,7 @@ def add_segments(router: APIRouter, pages: Pages) -> None:
     @router.get("/console/{workspace}/segments")
     async def segments(request: Request, workspace: str) -> Response:
         async def page(session: Session) -> Response:
-            content = await _list(pages, workspace)
+            content = await _list(pages, workspace, request.query_params)
             return pages.render("segments.html", session, workspace=workspace, **content)
 
         return await pages.show(request, workspace, page)
@@ -52,23 +53,38 @@ def add_segments(router: APIRouter, pages: Pages) -> None:
         return await pages.change(request, workspace, change)
 
 
-async def _list(pages: Pages, workspace: str) -> Content:
+async def _list(pages: Pages, workspace: str, asked: Mapping[str, str]) -> Content:
     view, missing = pages.known_memberships(workspace)
-    rows = view.segments(workspace) if view else []
-    news = await pages.data.segments(Workspace(workspace))
-    syncs = {each.segment_id: each for each in sync_views(news.value or (), pages.clock.epoch_ms())}
-    known = {row.segment_id for row in rows}
+    known = view.segments(workspace) if view else []
+    part = asked.get("find", "").strip()
+    found = [row for row in known if part.casefold() in (row.name or row.segment_id).casefold()]
+    found.sort(key=lambda row: (row.name.casefold(), row.segment_id))
+    first = max(0, int(asked.get("from") or 0))
+    shown = found[first : first + _A_PAGE]
+    news = (await pages.data.segments(Workspace(workspace))).value or ()
+    numbers = {row.segment_id for row in known}
+    now_ms = pages.clock.epoch_ms()
+    syncs = {each.segment_id: each for each in sync_views(news, now_ms, of=_ids(shown))}
     return {
         "rows": [
             views.segment_view(
                 row, view.count(workspace, row.segment_id), syncs.get(row.segment_id)
             )
-            for row in rows
+            for row in shown
             if view
         ],
-        "coming": [each for number, each in syncs.items() if number not in known],
+        "coming": sync_views(news, now_ms, _A_PAGE, {each.segment_id for each in news} - numbers),
         "missing": missing,
+        "find": part,
+        "known": len(known),
+        "found": len(found),
+        "first": first,
+        "following": first + _A_PAGE if first + _A_PAGE < len(found) else None,
     }
+
+
+def _ids(rows: Sequence[SegmentRow]) -> set[str]:
+    return {row.segment_id for row in rows}
 
 
 async def _segment(pages: Pages, workspace: str, segment: str, asked: Mapping[str, str]) -> Content:

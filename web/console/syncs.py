@@ -11,7 +11,7 @@ from heapline.heap.segment_record import SegmentStatus, SyncKind
 from operations.segment_news import asides_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from heapline.heap.segment_record import HeapSegment, SegmentSync
     from operations.segment_news import Aside
@@ -60,7 +60,10 @@ class SyncView:
 
 
 def sync_views(
-    segments: Sequence[HeapSegment], now_ms: int, most: int | None = None
+    segments: Sequence[HeapSegment],
+    now_ms: int,
+    most: int | None = None,
+    of: Collection[str] | None = None,
 ) -> list[SyncView]:
     """Tell of every segment that has a number, or of the most that were heard of last.
 
@@ -68,9 +71,10 @@ def sync_views(
         segments: all of a workspace: whether one is stale depends on the others.
         now_ms: milliseconds since 1970-01-01 UTC.
         most: how many at most; None tells of all, in the order given.
+        of: only of these ids.
     """
     newest_ms = newest_of(segments)
-    named = [each for each in segments if each.segment_id]
+    named = [each for each in segments if each.segment_id and (of is None or each.segment_id in of)]
     if most is not None:
         named = nlargest(most, named, key=lambda each: each.updated_at_ms)
     return [_view(each, newest_ms, now_ms) for each in named]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from heapline.heap.connection import Connection, Region, Send
-from heapline.memberships import MembershipReader
+from heapline.memberships import MembershipReader, SegmentRow
 from heapline.words import AppId, SegmentId, Workspace
 from tests.fakes.console_data import FakeConsoleData
+from tests.small_index import write_index
 from tests.web.console.site import Browser
 from tests.web.lookup_site import LookupSite
 from web.console.data import EventCount
@@ -237,6 +238,21 @@ def test_segments_and_their_members(indexed: FakeConsoleData) -> None:
     assert "is in, since" in browser.client.get(path, params={"user": member}).text
     assert "is not in" in browser.client.get(path, params={"user": "nobody"}).text
     assert browser.client.get("/console/acme/segments/nope").status_code == 404
+
+
+def test_many_segments_come_page_by_page(data: FakeConsoleData, tmp_path: Path) -> None:
+    """By name, and found by a part of it."""
+    rows = [SegmentRow("acme", str(n), f"Segment {n:03}", "complete") for n in range(150)]
+    write_index(tmp_path / "index", rows, {})
+    data.view = MembershipReader(tmp_path / "index").pinned()
+    browser = Browser(data)
+    first = browser.page("/console/acme/segments")
+    assert "1 to 100 of 150" in first
+    assert "Segment 100" not in first
+    assert "Segment 149" in browser.page("/console/acme/segments?find=&from=100")
+    found = browser.page("/console/acme/segments?find=SEGMENT+14")
+    assert found.count('<th scope="row">') == 10
+    assert "No segment has that" in browser.page("/console/acme/segments?find=nope")
 
 
 def test_a_drain_has_to_be_meant(indexed: FakeConsoleData) -> None:
