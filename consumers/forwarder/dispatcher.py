@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from heapline.kafka.codec import Decoder
     from heapline.settings import ForwarderSettings, LimitSettings
 
+_FEED_EVERY_SECONDS: Final = 0.05
+"""Often enough for lanes that hold seconds of events, and cheap with thousands of workspaces."""
 _SPILL_EVERY_SECONDS: Final = 0.5
 _SWEEP_EVERY_SECONDS: Final = 10.0
 _DESKS_REMEMBERED: Final = 10_000
@@ -93,6 +95,7 @@ class Dispatcher:
         """Requests in flight that an earlier version of their connection let through."""
         self._drain = Drain(self.window, self.desk, self.lane_of, limits, settings)
         self._next_request = 0
+        self._feed_at = 0.0
         self._spill_at = 0.0
         self._sweep_at = 0.0
         self._near_expiry = 0
@@ -246,7 +249,9 @@ class Dispatcher:
 
     def plan(self, now: Now) -> Iterator[Request]:
         """Give the requests to send now, lanes taking turns; each counts as sent once given."""
-        self._feed(now)
+        if now.monotonic >= self._feed_at:
+            self._feed_at = now.monotonic + _FEED_EVERY_SECONDS
+            self._feed(now)
         turns = list(self._busy)
         while turns:
             turns = [key for key in turns if key in self._busy]
