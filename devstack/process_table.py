@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
 _HAS_PROC: Final[bool] = sys.platform.startswith("linux")
+_BECOMING_SECONDS: Final = 2.0
+"""While a process becomes another program (execve), Linux shows no command line: a moment, longer
+where the machine is busy. Threads of the kernel never have one."""
+_LOOK_SECONDS: Final = 0.001
 
 
 def command_line(pid: int) -> str:
     """Give a process's command line; empty when there is no such process, or only its remains."""
-    if _HAS_PROC:
-        return _proc(pid, "cmdline").replace("\0", " ")
-    return _ps(pid, "command")
+    if not _HAS_PROC:
+        return _ps(pid, "command")
+    deadline = time.monotonic() + _BECOMING_SECONDS
+    while not (text := _proc(pid, "cmdline")) and _lives(pid) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return text.replace("\0", " ")
+
+
+def _lives(pid: int) -> bool:
+    """Tell whether there is such a process on Linux, and more than its remains."""
+    status = _proc(pid, "status")
+    return "\nState:\t" in status and "\nState:\tZ" not in status
 
 
 def is_stopped(pid: int) -> bool:

@@ -102,3 +102,22 @@ def _wait_for(process: ServerProcess, *, paused: bool) -> None:
     while process.is_paused() is not paused:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_it_is_never_lost_sight_of_while_it_becomes_another_program(
+    process: ServerProcess, tmp_path: Path
+) -> None:
+    """Between two programs Linux shows no command line for a moment: it runs all the same."""
+    again = tmp_path / "again.sh"
+    again.write_text(
+        '[ "$3" -gt 0 ] || exec "$2" -c "$4" "$1"\nexec sh "$0" "$1" "$2" $(($3-1)) "$4"\n'
+    )
+    code = _SLEEP.replace("up", "done")
+    arguments = ["sh", str(again), str(process.folder), sys.executable, "300", code]
+    process.spawn(arguments, dict(os.environ))
+    deadline = time.monotonic() + 60
+    lost = 0
+    while process.log.read_text() != "done\n":
+        lost += process.pid() is None
+        assert time.monotonic() < deadline
+    assert lost == 0
