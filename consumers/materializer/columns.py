@@ -28,7 +28,6 @@ _UNUSUAL: Final = bytes({*range(0x20), ord("\\")} - {ord("\n")})
 """Bytes of which a key needs none: with them it may say something else than what stands there."""
 _QUOTES: Final = 6
 _OWN: Final = ((AT,), (AT, SYNC), (AT, PAGE_END), (AT, SYNC, PAGE_END))
-_OWN_BEFORE_THE_END: Final = 2
 _LATER: Final = (0, None)
 FURTHEST: Final = 1 << 62
 """Times beyond, in milliseconds, are nobody's."""
@@ -96,7 +95,7 @@ class Facts(NamedTuple):
 def facts_in_columns(
     values: Sequence[bytes | None],
     read: Callable[[bytes], Told | None],
-    headers: Callable[[int], Headers | None],
+    headers: Callable[[int], Headers],
 ) -> Facts | None:
     """Read values, which neighbours mostly have the same; None where one cannot be.
 
@@ -122,9 +121,9 @@ def facts_in_columns(
     return _facts(enters, told, places)
 
 
-def _told_by(headers: Headers | None) -> Told | None:
+def _told_by(headers: Headers) -> Told | None:
     """Read what heapline's own headers say; None where others stand among them."""
-    if not headers or tuple(name for name, _ in headers) not in _OWN:
+    if tuple(name for name, _ in headers) not in _OWN:
         return None
     try:
         at_ms = int(headers[0][1])
@@ -136,9 +135,7 @@ def _told_by(headers: Headers | None) -> Told | None:
 
 def ends_page(headers: Headers) -> bool:
     """It comes last where heapline wrote the record; others may have added theirs."""
-    if headers[-1][0] == PAGE_END:
-        return True
-    return len(headers) > _OWN_BEFORE_THE_END and any(name == PAGE_END for name, _ in headers)
+    return any(name == PAGE_END for name, _ in reversed(headers))
 
 
 def _facts(enters: NDArray[np.bool_], told: list[Told], places: NDArray[np.int32]) -> Facts | None:

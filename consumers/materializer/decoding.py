@@ -6,7 +6,7 @@ one by one, which is exact whoever wrote them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 from confluent_kafka import Message
@@ -41,6 +41,20 @@ _TELLING: Final = 8
 _log = logger(__name__)
 
 
+class Read(NamedTuple):
+    """What records said.
+
+    Attributes:
+        changes: the facts.
+        before: for each record how many of them stand up to and including it.
+        turns: places of the records that may end a page, ascending.
+    """
+
+    changes: RawChanges
+    before: Sequence[int]
+    turns: Sequence[int]
+
+
 class RecordReader:
     """Turns records into facts; what cannot be read is counted, logged and passed over.
 
@@ -72,21 +86,19 @@ class RecordReader:
 
         Args:
             messages: records, no errors.
-            whole_pages: tell where pages end; else they end behind the last record. Reading
-                headers costs as much as all the rest, so it is left out where nobody looks yet.
+            whole_pages: tell where pages end; else they end behind the last record.
         """
         parts: list[RawChanges] = []
         ends: list[tuple[int, int]] = []
         count = 0
         for start in range(0, len(messages), _AT_ONCE):
             some = messages[start : start + _AT_ONCE]
-            headers = _headers(some) if whole_pages else None
-            part, before = self.in_columns(some, headers) or self.one_by_one(some, headers)
-            if headers is not None:
+            part, before, turns = self.in_columns(some) or self.one_by_one(some)
+            if whole_pages:
                 ends += [
                     (count + before[place], (some[place].offset() or 0) + 1)
-                    for place, told in enumerate(headers)
-                    if told and ends_page(told)
+                    for place in turns
+                    if ends_page(headers_of(some[place]))
                 ]
             parts.append(part)
             count += len(part)
@@ -97,44 +109,35 @@ class RecordReader:
             self._values.clear()
         return Run(RawChanges.joined([part for part in parts if len(part)]), ends, after)
 
-    def in_columns(
-        self, messages: Sequence[Message], headers: Sequence[Headers | None] | None
-    ) -> tuple[RawChanges, Sequence[int]] | None:
-        """Read records as heapline writes them; None where one is not so written.
-
-        Returns:
-            What was read, and for each record how many facts stand up to and including it.
-        """
+    def in_columns(self, messages: Sequence[Message]) -> Read | None:
+        """Read records as heapline writes them; None where one is not so written."""
         keys = keys_in_columns([*map(Message.key, messages)])
         if keys is None:
             return None
         facts = facts_in_columns(
-            [*map(Message.value, messages)],
-            self._told_by,
-            headers.__getitem__ if headers is not None else lambda at: _headers([messages[at]])[0],
+            [*map(Message.value, messages)], self._told_by, lambda at: headers_of(messages[at])
         )
         if facts is None:
             return None
         raw = RawChanges(
             keys.user, keys.names, keys.name, facts.enters, facts.at_ms, facts.syncs, facts.sync
         )
+        turns = turns_of(raw)
         if not self._erasures:
-            return raw, range(1, len(raw) + 1)
+            return Read(raw, range(1, len(raw) + 1), turns)
         kept = np.fromiter(map(self._is_kept, raw.facts()), np.bool_, len(raw))
-        return raw.where(kept), np.cumsum(kept).tolist()
+        return Read(raw.where(kept), np.cumsum(kept).tolist(), turns)
 
-    def one_by_one(
-        self, messages: Sequence[Message], headers: Sequence[Headers | None] | None
-    ) -> tuple[RawChanges, Sequence[int]]:
+    def one_by_one(self, messages: Sequence[Message]) -> Read:
         """Read records as anybody may have written them."""
         facts: list[Fact] = []
         before: list[int] = []
-        for told, message in zip(headers or _headers(messages), messages, strict=True):
-            fact = self._fact(message, told or [])
+        for message in messages:
+            fact = self._fact(message, headers_of(message))
             if fact is not None and self._is_kept(fact):
                 facts.append(fact)
             before.append(len(facts))
-        return RawChanges.of(facts), before
+        return Read(RawChanges.of(facts), before, range(len(messages)))
 
     def _fact(self, message: Message, headers: Headers) -> Fact | None:
         try:
@@ -208,8 +211,23 @@ class RecordReader:
             )
 
 
-def _headers(messages: Sequence[Message]) -> list[Headers | None]:
-    return cast("list[Headers | None]", [*map(Message.headers, messages)])
+def headers_of(message: Message) -> Headers:
+    """Give a record's headers; reading them costs as much as all the rest of it."""
+    return cast("Headers", message.headers() or [])
+
+
+def turns_of(raw: RawChanges) -> list[int]:
+    """Give the records that may end a page.
+
+    Records of one page that enter stand together and say the same, so the last of them is followed
+    by one that says something else. Where two pages say the same, the first ends with the second.
+    """
+    may = ~raw.enters
+    may[-1] = True
+    for column in (raw.name, raw.at_ms, raw.sync, raw.enters):
+        may[:-1] |= column[1:] != column[:-1]
+    turns: list[int] = np.flatnonzero(may).tolist()
+    return turns
 
 
 def _outcome(workspace: str, count: dict[str, Any]) -> OutcomeFacts:
