@@ -50,6 +50,10 @@ class IndexFiles:
         self.folder = folder
         with file_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+            if not (folder / PUBLISHED).exists():
+                # Before the first generation: a reader maps it when it opens one, and would never
+                # hear of another.
+                self._tell(0)
 
     def highest(self) -> int:
         """Give the highest generation that was ever begun here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from heapline.memberships import IndexUnavailable, MembershipReader
 from heapline.memberships.generations import MANIFEST, PUBLISHED, read_manifest
 from state.errors import DiskFull, StateUnwritable
+from state.index_files import IndexFiles
 from state.index_writer import DAMAGED, IndexWriter
 from state.raw_changes import RawChanges
 from tests.state.index_model import Change, IndexModel, raw_changes
@@ -243,3 +245,17 @@ def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "index").write_text("")
     with pytest.raises(StateUnwritable, match="may not be written"):
         IndexWriter.open(tmp_path / "index")
+
+
+def test_a_reader_that_opens_before_the_first_manifest_hears_of_the_next(tmp_path: Path) -> None:
+    """Files are there a moment before the manifest names them; whoever looks then is not stuck."""
+    first, there = tmp_path / "first", tmp_path / "there"
+    IndexWriter.build(first, version=1).close()
+    IndexFiles(there)
+    for file in first.glob("*-*.index"):
+        shutil.copy(file, there)
+    reader = MembershipReader(there)
+    assert reader.freshness.generation == 1
+    with IndexWriter.open(there) as writer:
+        writer.publish(writer.stage(RawChanges()), version=2, position={}, as_of_ms=9)
+        assert reader.freshness == writer.freshness
