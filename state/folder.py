@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Final, Self
 
 from state.errors import StoreLocked, file_errors
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_TRIES: Final = 40
+_AGAIN_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class WriterLock:
             # Not inherited by programs started from here (PEP 446): no child keeps it alive.
             self._descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o640)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._descriptor)
         except OSError as error:
             holder = _holder(self._descriptor)
             os.close(self._descriptor)
@@ -118,6 +120,28 @@ class WriterLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock; one whose holder is gone is free in a moment.
+
+    A holder that is killed while it starts another program leaves the lock to that one, until it
+    has begun.
+
+    Raises:
+        OSError: it is held.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(descriptor)
+            if holder is None or Path(f"/proc/{holder}").exists():
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(descriptor: int) -> int | None:
