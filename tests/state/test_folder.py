@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -133,3 +135,16 @@ def test_a_file_of_a_newer_program_is_refused(folder: StateFolder) -> None:
     with pytest.raises(StoreTooNew, match="newer heapline"):
         Store(folder, now_ms=1)
     WriterLock(folder).release()
+
+
+def test_a_holder_that_is_gone_is_waited_for(tmp_path: Path) -> None:
+    """Killed while it started a program, it leaves the lock to that one for a moment."""
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    left = os.open(folder.lock, os.O_RDWR | os.O_CREAT)
+    os.write(left, b"999999999")  # no process has such a number
+    fcntl.flock(left, fcntl.LOCK_EX)
+    freed = threading.Timer(0.2, os.close, [left])
+    freed.start()
+    with WriterLock(folder):
+        freed.join()
