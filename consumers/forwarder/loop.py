@@ -326,9 +326,10 @@ class ForwarderLoop:
     def _caught_up(self) -> bool:
         """Whether everything there at the assignment is settled and checkpointed.
 
-        That includes deferred and replayed records that were due then.
+        That includes deferred and replayed records that were due then, and what waits for its
+        schema.
         """
-        if not self._source.assigned_once or self._writer.busy:
+        if not self._source.assigned_once or self._writer.busy or len(self._unknown):
             return False
         return all(map(self._reached, self._targets)) and self._dispatcher.rested(
             self._started_ms, self._now()

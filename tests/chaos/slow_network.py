@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _REAL: Final = b"127.0.0.1"
 _PROXY: Final = b"127.0.0.2"
 _PIECE_BYTES: Final = 65_536
+_ENDING_SECONDS: Final = 0.1
 
 
 class SlowNetwork:
@@ -34,6 +35,7 @@ class SlowNetwork:
         self.delay_seconds = 0.0
         self._port = port
         self._listens = Event()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._thread = Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
     @property
@@ -61,6 +63,9 @@ class SlowNetwork:
         self._listens.set()
         await self._ended.wait()
         server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(_ENDING_SECONDS)  # those who carry see it, and end before the loop does
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -68,11 +73,14 @@ class SlowNetwork:
         except OSError:
             writer.transport.abort()
             return
+        writers = {writer, there[1]}
+        self._writers |= writers
         await asyncio.gather(
             self._carry(reader, there[1]),
             self._carry(there[0], writer, replaces=True),
             return_exceptions=True,
         )
+        self._writers -= writers
 
     async def _carry(
         self,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from devstack.heap_simulator.faults import Latency, Status
 from heapline.heap.connection import Send
+from tests.chaos.slow_network import SlowNetwork
 from tests.forwarding.harness import wait_until
 
 if TYPE_CHECKING:
@@ -103,14 +105,24 @@ def test_a_repaired_connection_drains_its_backlog(forwarding: Forwarding) -> Non
 
 
 def test_what_waits_too_long_expires(forwarding: Forwarding) -> None:
-    """It ends in the DLQ as `expired`, once, and says where it first stood."""
+    """It ends in the DLQ as `expired`, once, and says where it first stood.
+
+    Also where the registry takes its time to tell the schema: that is waited for.
+    """
     there = forwarding
     there.connect("acme", "11", Send.HOLD)
     ids = there.publish("acme", 40)
     there.catch_up(**BRIEF)
     time.sleep(1)
     there.connect("acme", "11", Send.ON)
-    there.catch_up(**BRIEF, HEAPLINE_FORWARDER__EXPIRE_AFTER_SECONDS="1")
+    with SlowNetwork(urlsplit(there.world.registry_url).port or 0) as registry:
+        registry.delay_seconds = 0.5
+        url = f"http://{registry.address}{urlsplit(there.world.registry_url).path}"
+        there.catch_up(
+            **BRIEF,
+            HEAPLINE_FORWARDER__EXPIRE_AFTER_SECONDS="1",
+            HEAPLINE_SCHEMA_REGISTRY__URL=url,
+        )
     audit = _audit(there)
     audit.check()
     assert audit.counts["deferred", "dead_lettered", "expired"] == 40
