@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ROOMS  := heapline producers consumers state operations web cli devstack bench tests
 ARGS   ?=
 # Processes that run the tests. They wait more than they compute, and each starts a world of its own.
-WORKERS ?= 3
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test browser lint bench chaos dev docs reference wheels lock clean

@@ -12,16 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, TopicPartition
-
 from consumers.segment_sync.run import apply_syncs
 from heapline.heap.membership_record import MembershipChange
 from heapline.heap.segment_keys import read_key, segment_key
 from heapline.heap.segment_page import Action, Call, SegmentPage
 from heapline.heap.segment_record import HeapSegment
 from heapline.kafka import topics
-from heapline.kafka.clients import consumer_config
+from heapline.kafka.clients import admin
 from heapline.kafka.codec import Decoder
+from heapline.kafka.group_offsets import group_offsets
 from heapline.kafka.registry import Registry
 from heapline.words import SegmentId, UserId, Workspace
 from tests.forwarding.harness import headers_of
@@ -163,14 +162,10 @@ class SegmentSync:
     def applied(self) -> int:
         """Give how many pages lie before the group's offsets."""
         group = self.names.group(topics.SEGMENT_SYNC_GROUP)
-        consumer = Consumer(consumer_config(self.settings.kafka, "audit", group))
-        try:
-            count = len(consumer.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
-            asked = [TopicPartition(self.topic, number) for number in range(count)]
-            there = consumer.committed(asked, timeout=30)
-            return sum(max(0, each.offset) for each in there)
-        finally:
-            consumer.close()
+        asking = admin(self.settings.kafka)
+        count = len(asking.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
+        there = group_offsets(asking, group, self.topic, range(count), 30.0)
+        return sum(max(0, offset) for offset in there.values())
 
     def audit(self) -> Audit:
         """Look at the topics."""

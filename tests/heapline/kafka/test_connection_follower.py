@@ -259,7 +259,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing_but_time(
     TopicAdministrator(settings.kafka).apply(1)
     put_row(settings, transaction_producer(settings), 1)
     with ConnectionFollower(settings.kafka, names, schemas) as follower:
-        until(lambda: follower.ready, follower)
+        until(lambda: follower.ready and follower.table.get(ACME) is not None, follower)
         world.kafka.kill()
         follower.poll(1.0)
         assert follower.table.get(ACME) == connection(1)
