@@ -1,7 +1,7 @@
-"""The parts of a payload, each written by a few statements over whole columns.
+"""The parts of a payload besides its changes, each written by a few statements over whole columns.
 
-What is written stands in one transaction of the caller's. Codes are given here to what is known to
-the store alone: syncs, and *moments* (when, by which sync, why), of which many changes share one.
+What is written stands in one transaction of the caller's. Codes are given here to syncs, which are
+known to the store alone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from state.errors import StoreOutOfStep
-from state.payload import NO_SYNC
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
@@ -21,10 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from state.database import Database
-    from state.payload import Changes, OutcomeFacts, Payload
+    from state.payload import OutcomeFacts, Payload
 
-CAUSE_SYNC: Final = "sync"
-CAUSE_REBUILD: Final = "rebuild"
 _FEW: Final = 2
 
 
@@ -99,99 +94,6 @@ def sync_codes(
         added = {"code": _codes(first, len(new)).astype(np.int32), "sync_id": _texts(new)}
         database.run("INSERT INTO stored.sync SELECT * FROM added", added=added)
     return codes | {sync_id: first + place for place, sync_id in enumerate(new)}
-
-
-def add_moments(
-    database: Database, changes: Changes, syncs: Mapping[str, int], first: int, version: int
-) -> tuple[NDArray[np.uint32], int]:
-    """Write down when and by which sync changes happened.
-
-    Args:
-        database: the store.
-        changes: in order; those of one page stand together and share a moment.
-        syncs: codes of at least the syncs it names.
-        first: the next moment's code.
-        version: the store's, once the payload is applied.
-
-    Returns:
-        The moment of each change, and the next moment's code after them.
-    """
-    is_first = np.ones(len(changes), np.bool_)
-    is_first[1:] = np.diff(changes.at_ms) != 0
-    is_first[1:] |= np.diff(changes.sync) != 0
-    starts = np.flatnonzero(is_first)
-    named = np.array([*map(syncs.__getitem__, changes.sync_id), NO_SYNC], np.int32)
-    moments: dict[str, NDArray[Any]] = {
-        "code": _codes(first, starts.size),
-        "at_ms": changes.at_ms[starts],
-        "sync": named[changes.sync[starts]],
-    }
-    if starts.size <= _FEW:
-        # Single rows take half the time of columns.
-        rows = zip(*(column.tolist() for column in moments.values()), strict=True)
-        for row in rows:
-            sql = f"INSERT INTO stored.moment VALUES (?, ?, nullif(?, {NO_SYNC}), ?, ?)"
-            database.run(sql, [*row, CAUSE_SYNC, version])
-    else:
-        sql = f"SELECT code, at_ms, nullif(sync, {NO_SYNC}), ?, ? FROM moments"
-        database.run(f"INSERT INTO stored.moment {sql}", [CAUSE_SYNC, version], moments=moments)
-    of_each = (np.cumsum(is_first) - 1 + first).astype(np.uint32)
-    return of_each, first + int(starts.size)
-
-
-def apply_changes(database: Database, changes: Changes, moment: NDArray[np.uint32]) -> None:
-    """Write enters and leaves into the history, and what they come to into the memberships.
-
-    Raises:
-        ValueError: a pair's changes are not enters and leaves by turns.
-        StoreOutOfStep: somebody leaves who is not in.
-    """
-    pairs = (changes.segment.astype(np.uint64) << np.uint64(32)) | changes.user
-    order = np.argsort(pairs, kind="stable")
-    pairs, enters = pairs[order], changes.enters[order]
-    is_last = np.ones(pairs.size, np.bool_)
-    is_last[:-1] = pairs[1:] != pairs[:-1]
-    is_first = np.roll(is_last, 1)
-    if np.any(~is_first[1:] & (enters[1:] == enters[:-1])):
-        raise ValueError("a user enters or leaves a segment twice in a row")
-    _remove(database, changes, order[is_first & ~enters])
-    added = order[is_last & enters]
-    if added.size:
-        columns = _pairs(changes, added) | {"moment": moment[added]}
-        database.run("INSERT INTO stored.membership SELECT * FROM added", added=columns)
-    # By moment, and within one by pair: that packs best, and changes of one pair keep their order.
-    order = order[np.argsort(moment[order], kind="stable")]
-    happened = _pairs(changes, order) | {
-        "enters": changes.enters[order],
-        "moment": moment[order],
-    }
-    database.run("INSERT INTO stored.history SELECT * FROM happened", happened=happened)
-
-
-def _remove(database: Database, changes: Changes, rows: NDArray[np.int64]) -> None:
-    if not rows.size:
-        return
-    gone = _pairs(changes, rows)
-    segments = np.unique(gone["segment"]).tolist()
-    # Naming the segments, too, lets DuckDB pass over the parts of the table that hold others.
-    if len(segments) == 1:
-        sql = (
-            f"DELETE FROM stored.membership WHERE segment = {segments[0]}"
-            " AND person IN (SELECT person FROM gone)"  # a third cheaper than by pairs
-        )
-    else:
-        sql = (
-            "DELETE FROM stored.membership AS m USING gone WHERE m.segment = gone.segment"
-            f" AND m.person = gone.person AND m.segment IN ({', '.join(map(str, segments))})"
-        )
-    removed = database.run(sql, gone=gone).value
-    if removed != rows.size:
-        found = f"{rows.size:,} memberships end and {removed:,} of them are there"
-        raise StoreOutOfStep(database.path, found)
-
-
-def _pairs(changes: Changes, rows: NDArray[np.int64]) -> dict[str, NDArray[np.uint32]]:
-    return {"segment": changes.segment[rows], "person": changes.user[rows]}
 
 
 def add_outcomes(database: Database, outcomes: Sequence[OutcomeFacts]) -> None:

@@ -76,6 +76,7 @@ class Database:
     def __init__(self, path: Path, engine: Engine, *, read_only: bool = False) -> None:
         self.path = path
         self.read_only = read_only
+        self._planned: dict[str, str] = {}
         if read_only and not path.exists():
             raise StoreMissing(path)
         self._connection = duckdb.connect(":memory:", config=engine.config())
@@ -125,6 +126,33 @@ class Database:
         finally:
             for name in tables:
                 self._connection.unregister(name)
+
+    def register(self, name: str, columns: Columns) -> None:
+        """Let columns be read as a table from now on, in place of others of that name."""
+        self._connection.register(name, columns)
+        # A plan reads the columns it was made with, whatever is registered under their name now.
+        for planned in self._planned.values():
+            self._connection.execute(f"DEALLOCATE {planned}")
+        self._planned.clear()
+
+    def run_planned(self, sql: str) -> Rows:
+        """Run one statement, which is planned the first time only.
+
+        That saves much where little is done. It is planned again when a table was registered or
+        changed meanwhile, and by DuckDB every time where it reads a table of the file.
+
+        Args:
+            sql: may read what was given to `register`, not what `run` is given.
+
+        Raises:
+            As `run`.
+        """
+        name = self._planned.get(sql)
+        if name is None:
+            name = f"planned_{len(self._planned)}"
+            self.run(f"PREPARE {name} AS {sql}")
+            self._planned[sql] = name
+        return self.run(f"EXECUTE {name}")
 
     def one(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
         """Run a statement that gives exactly one row."""

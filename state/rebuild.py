@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from state.applying import CAUSE_REBUILD
 from state.database import Database, Engine
 from state.errors import StoreCorrupt
 from state.folder import WriterLock
@@ -23,6 +22,8 @@ from state.swapping import attach, leap, prepare, swap
 
 if TYPE_CHECKING:
     from state.folder import StateFolder
+
+CAUSE_REBUILD: Final = "rebuild"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,11 @@ import numpy as np
 from state.applying import (
     NextCodes,
     add_codes,
-    add_moments,
     add_outcomes,
-    apply_changes,
     move_positions,
     sync_codes,
 )
+from state.change_writer import ChangeWriter
 from state.contents import (
     Origin,
     read_memberships,
@@ -105,6 +104,7 @@ class Store:
     def _open(self, now_ms: int) -> None:
         migrate(self.database, now_ms)
         make_views(self.database)
+        self._changes = ChangeWriter(self.database)
         self.codes = NextCodes.of(self.database)
         self._segments = _segment_codes(self.database)
         self._rows = read_segment_rows(self.database)
@@ -130,7 +130,9 @@ class Store:
         with self.database.transaction():
             add_codes(self.database, payload, self.codes)
             syncs = self._sync_codes(payload, rows)
-            next_moment = self._apply_changes(payload, syncs)
+            next_moment = self._changes.write(
+                payload.changes, syncs, self.codes.moments, self.version + 1
+            )
             write_segment_rows(self.database, rows, self._rows, syncs)
             add_outcomes(self.database, payload.outcomes)
             move_positions(self.database, payload.positions, self._positions.keys())
@@ -157,16 +159,6 @@ class Store:
         ]
         wanted = [*payload.changes.sync_id, *named]
         return sync_codes(self.database, wanted, self._syncs, self.codes.syncs)
-
-    def _apply_changes(self, payload: Payload, syncs: dict[str, int]) -> int:
-        changes = payload.changes
-        if not len(changes):
-            return self.codes.moments
-        moment, following = add_moments(
-            self.database, changes, syncs, self.codes.moments, self.version + 1
-        )
-        apply_changes(self.database, changes, moment)
-        return following
 
     def checkpoint(self) -> None:
         """Fold the log into the file; call it between payloads, not while the file is copied."""

@@ -39,6 +39,26 @@ def test_columns_are_tables_for_one_statement(database: Database) -> None:
         database.run("FROM given")
 
 
+def test_a_planned_statement_sees_what_is_there_when_it_runs(database: Database) -> None:
+    """Rows, tables and registered columns may all change between two runs of one plan."""
+    insert, count = "INSERT INTO numbers SELECT n FROM given", "SELECT count(*) FROM numbers"
+    columns = {"n": np.arange(3, dtype=np.int32)}
+    database.register("given", columns)
+    assert database.run_planned(insert).value == 3
+    columns["n"][:] = 7
+    assert database.run_planned(insert).value == 3
+    assert database.run_planned(count).value == 6
+    database.register("given", {"n": np.arange(10, 15, dtype=np.int32)})
+    assert database.run_planned(insert).value == 5
+    database.run("ALTER TABLE numbers ADD COLUMN twice INTEGER")
+    with pytest.raises(duckdb.BinderException):
+        database.run_planned(insert)
+    database.run("ALTER TABLE numbers DROP COLUMN twice")
+    assert database.run_planned(insert).value == 5
+    rows = [n for (n,) in database.run("FROM numbers").rows]
+    assert rows == [0, 1, 2, 7, 7, 7, *range(10, 15), *range(10, 15)]
+
+
 def test_one_row_and_one_value(database: Database) -> None:
     """A row is a tuple; a value is None where there is no row."""
     assert database.one("SELECT 1, 'a'") == (1, "a")
@@ -56,12 +76,13 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     assert database.run("FROM numbers").rows == []
     with database.transaction():
         database.run("INSERT INTO numbers VALUES (2)")
-    assert database.run("FROM numbers").rows == [(2,)]
+        database.run_planned("INSERT INTO numbers VALUES (1)")
+    assert database.run("FROM numbers").rows == [(2,), (1,)]
 
 
 def _insert_and(database: Database, sql: str) -> None:
     with database.transaction():
-        database.run("INSERT INTO numbers VALUES (1)")
+        database.run_planned("INSERT INTO numbers VALUES (1)")
         database.run(sql)
 
 

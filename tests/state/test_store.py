@@ -184,6 +184,34 @@ def test_the_origin_is_remembered(store: Store) -> None:
     assert store.origin().topic_ids == {"b": "2"}
 
 
+def test_payloads_of_any_length_follow_each_other(store: Store) -> None:
+    """A small payload after a large one writes nothing of it again, nor the other way round."""
+    coder, held = Coder(), 0
+    for number, count in enumerate((3, 20_000, 1, 40, 17_000, 2)):
+        changes: list[Change] = [
+            ("acme", f"u{number}-{n}", f"S{n % 3}", True, number, f"sync-{n % 7}")
+            for n in range(count)
+        ]
+        store.apply(coder.payload(changes))
+        held += count
+        written = "SELECT (SELECT count(*) FROM stored.membership), count(*) FROM stored.history"
+        assert store.database.one(written) == (held, held)
+
+
+def test_leavers_of_several_segments_leave_only_theirs(store: Store) -> None:
+    """Who leaves one segment stays in another that somebody else leaves in the same payload."""
+    coder = Coder()
+    users, segments = [f"u{n}" for n in range(30)], [f"S{n}" for n in range(4)]
+    store.apply(coder.payload([("acme", u, s, True, 1, None) for u in users for s in segments]))
+    gone: list[Change] = [
+        ("acme", user, segments[place % 3], False, 2, None) for place, user in enumerate(users)
+    ]
+    store.apply(coder.payload(gone))
+    left = {change[:3] for change in gone}
+    everybody = {("acme", u, s) for u in users for s in segments}
+    assert members(store).keys() == everybody - left
+
+
 _STEPS = st.lists(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 3)), max_size=12),
     max_size=6,
