@@ -11,6 +11,7 @@ from consumers.segment_sync.session import Progress, Session
 from consumers.segment_sync.source import PageSource
 from consumers.segment_sync.transaction import Transactions, make_producer
 from heapline.clock import Deadline, SystemClock
+from heapline.cycles import look_for_cycles_seldom
 from heapline.errors import TryAgainLater
 from heapline.kafka.clients import admin, lone_consumer
 from heapline.kafka.codec import Decoder, Encoder
@@ -62,6 +63,7 @@ def apply_syncs(
         RecordsLost: see `accept_loss`.
         MustStop: anything else that forbids going on.
     """
+    look_for_cycles_seldom()
     clock = clock or SystemClock()
     progress = Progress()
     _membership_partitions(settings)  # missing topics are told at once
