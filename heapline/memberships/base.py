@@ -22,6 +22,7 @@ from heapline.memberships.container import open_container
 from heapline.memberships.dictionary import Dictionary
 
 if TYPE_CHECKING:
+    import mmap
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -69,7 +70,9 @@ class Base:
         dictionary: its users; codes from 0.
         users, segments: how many it knows.
         epoch: see above.
-        rows, row_offsets: see above; as views, whose items are plain integers.
+        row_offsets: see above; as a view, whose items are plain integers.
+        rows, first_row: see above; what they stand in, and where the first begins there: slices of
+            a map are bytes, which are read faster than a view, as long as a code is a byte.
         moments, row_moments: see above.
     """
 
@@ -85,10 +88,15 @@ class Base:
         self.moments = container.array("moments", np.int64)
         self.row_moments = container.array("row_moments", code_type(self.moments.size))
         self._moments, self._row_moments = self.moments.data, self.row_moments.data
-        self.rows = self._rows.data
+        self._row_view = self._rows.data
+        self.rows: mmap.mmap | memoryview = self._row_view
+        self.first_row = 0
+        if self._rows.dtype == np.uint8:
+            self.rows, self.first_row = container.data, container.start("rows")
         self.row_offsets = self._row_offsets.data
         lengths = np.diff(self._row_offsets)
-        self._steps = int(lengths.max()).bit_length() if lengths.size else 0
+        longest = int(lengths.max()) if lengths.size else 0
+        self._steps = [1 << bit for bit in reversed(range(longest.bit_length()))]
         self._bitmaps = Bitmaps(container, "bitmaps", "bitmap_offsets")
         self._nobody = BitMap()
 
@@ -96,31 +104,39 @@ class Base:
         """Give a segment's members; to be read, not changed."""
         return self._bitmaps[segment] if segment < self.segments else self._nobody
 
-    def holds(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def row(self, user: int) -> bytes | memoryview:
+        """Give the codes of the segments a user is in; none of a user who came later."""
+        if user >= self.users:
+            return b""
+        first, offsets = self.first_row, self.row_offsets
+        return self.rows[first + offsets[user] : first + offsets[user + 1]]
+
+    def holds(
+        self, users: NDArray[np.int64], segments: NDArray[np.signedinteger]
+    ) -> NDArray[np.bool_]:
         """Tell for pairs of codes whether the user is in the segment; any other code is in none."""
         if not self._rows.size:
             return np.zeros(users.size, np.bool_)
         inside = (users >= 0) & (users < self.users)
-        here = np.where(inside, users, 0)
-        low = self._row_offsets.take(here).astype(np.int64)
-        left = self._row_offsets.take(here + 1).astype(np.int64) - low
-        end = low + left
-        for _ in range(self._steps):
-            half = left >> 1
-            middle = low + half
-            less = (self._rows.take(middle, mode="clip") < segments) & (left > 0)
-            low = np.where(less, middle + 1, low)
-            left = np.where(less, left - half - 1, half)
-        found: NDArray[np.bool_] = self._rows.take(low, mode="clip") == segments
-        return found & (low < end) & inside
+        here = users if inside.all() else np.where(inside, users, 0)
+        inside &= (segments >= 0) & (segments < self.segments)
+        wanted = segments.astype(self._rows.dtype)
+        less = self._row_offsets.take(here).astype(np.int64) - 1
+        last = self._row_offsets.take(here + 1).astype(np.int64) - 1
+        for step in self._steps:  # `less` moves on while what stands there is less than wanted
+            further = np.minimum(less + step, last)
+            np.copyto(less, further, where=self._rows.take(further, mode="clip") < wanted)
+        less += 1
+        found: NDArray[np.bool_] = self._rows.take(less, mode="clip") == wanted
+        return found & (less <= last) & inside
 
     def entered_at_ms(self, user: int, segment: int) -> int | None:
         """Tell when a user entered a segment, by codes; None if it is not in."""
         if user >= self.users:
             return None
         end = self.row_offsets[user + 1]
-        at = bisect_left(self.rows, segment, self.row_offsets[user], end)
-        if at == end or self.rows[at] != segment:
+        at = bisect_left(self._row_view, segment, self.row_offsets[user], end)
+        if at == end or self._row_view[at] != segment:
             return None
         found: int = self._moments[self._row_moments[at]]
         return found

@@ -1,12 +1,13 @@
 """User ids to dense integer codes and back: a hash index over written keys, read in place.
 
-Sections: `keys` (the keys, see `heapline.memberships.keys`), `key_offsets` (uint32, in words of
-eight bytes, one more than there are users) and `key_slots` (uint64): `hash << 32 | code` in
-ascending order, each at the first free place from `hash * homes >> 32` on, where `homes` is twenty
-elevenths of the number of users; a free place is all ones, and the last one is free. So a look-up
-is one step to that place and a few to its right, ends early where a greater hash stands, and a
-table is built by sorting. Ids chosen to collide in CRC-32 make their own look-ups slower, never
-wrong.
+Sections: `keys`, `key_offsets` (uint32, in words of eight bytes, one more than there are users) and
+`key_slots` (uint32). What stands in `keys` for each user is one word `code << 32 | hash` and the
+key (see `heapline.memberships.keys`). A slot names the place of a user's code, counted in halves of
+words, which is odd and so never 0; 0 is a free slot. Slots stand in the order of the hashes, each
+at the first free place from `hash >> 32 - b` on, where `2 ** b` is the smallest power of two that
+is at least eleven fifths of the number of users; the last slot is free. So a look-up is one step to
+that place, and now and then a few to its right; it touches two places of memory, and a table is
+built by sorting. Ids chosen to collide in CRC-32 make their own look-ups slower, never wrong.
 """
 
 from __future__ import annotations
@@ -17,13 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from heapline.memberships.keys import (
-    END,
-    LONG_BYTES,
-    PREFIX_BYTES,
-    KeyGroup,
-    key_groups,
-)
+from heapline.memberships.keys import END, LONG_BYTES, WORD_BYTES, KeyGroup, key_groups
 
 if TYPE_CHECKING:
     import mmap
@@ -36,15 +31,18 @@ if TYPE_CHECKING:
 NOBODY: Final = -1
 """The code of a user who is not in the dictionary."""
 SECTIONS: Final = ("keys", "key_offsets", "key_slots")
-_FREE: Final = 0xFFFF_FFFF_FFFF_FFFF
-_CODE: Final = 0xFFFF_FFFF
+HALF_BYTES: Final = WORD_BYTES // 2
+_HASH_BITS: Final = 32
+_HASH: Final = np.uint64(0xFFFF_FFFF)
+_HALF: Final = np.uint64(32)
+_END: Final = bytes([END])
 _FEW: Final = 24
 """Below this many rows a step per row is faster than a step per column."""
 
 
-def homes_for(users: int) -> int:
-    """Give the number of first places for so many users: a load of 55 %."""
-    return max(1, users * 20 // 11)
+def shift_for(users: int) -> int:
+    """Give how far a hash is shifted to its first place, for so many users."""
+    return _HASH_BITS - (-(-users * 11 // 5) - 1).bit_length() if users else _HASH_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,8 @@ class DictionaryColumns:
     """What a dictionary is written from.
 
     Attributes:
-        words: the keys one after the other.
-        offsets: where each begins, in words; one more than there are users.
+        words: see `keys` above.
+        offsets: where each user begins, in words; one more than there are users.
         entries: `hash << 32 | code`, ascending.
     """
 
@@ -71,13 +69,16 @@ class DictionaryColumns:
         sizes = np.zeros(len(users) + 1, np.int64)
         hashes = np.empty(len(users), np.uint64)
         for group in groups:
-            sizes[group.rows + 1] = group.words.shape[1]
+            sizes[group.rows + 1] = 1 + group.words.shape[1]
             hashes[group.rows] = group.hashes
         offsets = np.cumsum(sizes)
         words = np.empty(offsets[-1], np.uint64)
+        codes = np.arange(len(users), dtype=np.uint64)
+        words[offsets[:-1]] = (codes << _HALF) | hashes
         for group in groups:
-            words[offsets[group.rows][:, None] + np.arange(group.words.shape[1])] = group.words
-        entries = (hashes << np.uint64(32)) | np.arange(len(users), dtype=np.uint64)
+            places = offsets[group.rows][:, None] + np.arange(1, 1 + group.words.shape[1])
+            words[places] = group.words
+        entries = (hashes << _HALF) | codes
         entries.sort()
         return cls(words, offsets.astype(np.uint32), entries)
 
@@ -86,37 +87,58 @@ class DictionaryColumns:
         entries = np.concatenate([self.entries, others.entries + np.uint64(len(self))])
         entries.sort(kind="stable")  # merges the two runs
         offsets = np.concatenate([self.offsets, others.offsets[1:] + self.offsets[-1]])
-        return DictionaryColumns(np.concatenate([self.words, others.words]), offsets, entries)
+        words = np.concatenate([self.words, others.words])
+        words[offsets[len(self) : -1]] += np.uint64(len(self)) << _HALF
+        return DictionaryColumns(words, offsets, entries)
 
     def behind(self, users: int) -> DictionaryColumns:
         """Leave out so many from the beginning, and number the others from 0."""
-        codes = self.entries & np.uint64(_CODE)
+        codes = self.entries & _HASH
         entries = self.entries[codes >= users] - np.uint64(users)
-        words = self.words[self.offsets[users] :]
-        return DictionaryColumns(words, self.offsets[users:] - self.offsets[users], entries)
+        words = self.words[self.offsets[users] :].copy()
+        offsets = self.offsets[users:] - self.offsets[users]
+        words[offsets[:-1]] -= np.uint64(users) << _HALF
+        return DictionaryColumns(words, offsets, entries)
 
-    def slots(self) -> NDArray[np.uint64]:
-        """Lay the entries out as the hash index."""
-        if not len(self):
-            return np.array([_FREE], np.uint64)
-        homes = homes_for(len(self))
-        hashes = self.entries >> np.uint64(32)
-        first = (hashes * np.uint64(homes) >> np.uint64(32)).astype(np.int64)
+    def slots(self) -> NDArray[np.uint32]:
+        """Lay the entries out as the hash index.
+
+        Raises:
+            ValueError: the keys take over 16 GiB, and slots cannot tell their places.
+        """
+        if 2 * self.words.size >= 1 << 32:
+            raise ValueError(f"{len(self):,} users are more than one index can hold")
+        shift = shift_for(len(self))
+        first = (self.entries >> np.uint64(32 + shift)).astype(np.int64)
         order = np.arange(len(self))
         places = np.maximum.accumulate(first - order) + order
-        slots = np.full(max(homes, int(places[-1]) + 1) + 1, _FREE, np.uint64)
-        slots[places] = self.entries
+        most = int(places[-1]) + 1 if places.size else 0
+        slots = np.zeros(max(1 << (_HASH_BITS - shift), most) + 1, np.uint32)
+        codes = (self.entries & _HASH).astype(np.int64)
+        slots[places] = 2 * self.offsets[codes] + 1
         return slots
 
 
 class Dictionary:
     """Finds users in sections that are mapped or in memory.
 
-    Args:
-        texts: what the keys stand in.
-        start: the first key's first byte there.
-        offsets, slots: the other sections.
+    `find` is written out once more in `heapline.memberships.reader`, where every call counts; what
+    it needs is public.
+
+    Attributes:
         first_code: the code of the first user here.
+        texts: what the keys stand in.
+        first_text: where in `texts` the key would stand whose slot is 0.
+        slots: the hash index, as a view, whose items are plain integers: twice as fast as an
+            array's.
+        shift: how far a hash is shifted to its first place in `slots`.
+        halves: the words, by halves: what a slot names is a code, counted from `first_code`.
+
+    Args:
+        texts: see above.
+        start: the first word's first byte there.
+        offsets, slots: the other sections.
+        first_code: see above.
     """
 
     def __init__(
@@ -124,27 +146,29 @@ class Dictionary:
         texts: mmap.mmap | bytes | memoryview,
         start: int,
         offsets: NDArray[np.uint32],
-        slots: NDArray[np.uint64],
+        slots: NDArray[np.uint32],
         first_code: int,
     ) -> None:
-        self.first_code = first_code
+        count = int(offsets[-1])
         self._users = offsets.size - 1
-        self._homes = homes_for(self._users)
-        self._texts = texts
         self._start = start
         self._offsets = offsets
-        self._slots = slots
-        count = int(offsets[-1])
-        self._words = np.frombuffer(texts, np.uint64, count, start) if count else slots[:0]
-        # Items of a memory view are plain integers, twice as fast as an array's.
         self._offset_view = offsets.data
-        self._slot_view = slots.data
+        self._slots = slots
+        self._words = np.frombuffer(texts, np.uint64, count, start) if count else _NO_WORDS
+        self._halves = self._words.view(np.uint32)
+        self.first_code = first_code
+        self.texts = texts
+        self.first_text = start + HALF_BYTES
+        self.slots = slots.data
+        self.shift = shift_for(self._users)
+        self.halves = self._halves.data
 
     @classmethod
     def mapped(cls, container: Container, first_code: int) -> Dictionary:
         """Read a dictionary in place."""
         offsets = container.array("key_offsets", np.uint32)
-        slots = container.array("key_slots", np.uint64)
+        slots = container.array("key_slots", np.uint32)
         return cls(container.data, container.start("keys"), offsets, slots, first_code)
 
     @classmethod
@@ -158,23 +182,13 @@ class Dictionary:
 
     def find(self, key: bytes) -> int:
         """Give a user's code, or `NOBODY`."""
-        slots = self._slot_view
-        crc = zlib.crc32(key)
-        at = crc * self._homes >> 32
-        first = crc << 32
-        entry = slots[at]
-        while entry < first:
+        slots, at = self.slots, zlib.crc32(key) >> self.shift
+        while slot := slots[at]:
+            begin = slot * HALF_BYTES + self.first_text
+            if self.texts[begin : begin + len(key)] == key:
+                found: int = self.halves[slot]
+                return found + self.first_code
             at += 1
-            entry = slots[at]
-        beyond = first + _CODE
-        while entry < beyond:
-            code = entry - first
-            begin = self._start + (self._offset_view[code] << 3)
-            end = begin + len(key)
-            if self._texts[begin:end] == key and self._texts[end] == END:
-                return code + self.first_code
-            at += 1
-            entry = slots[at]
         return NOBODY
 
     def find_many(self, groups: Iterable[KeyGroup], count: int) -> NDArray[np.int64]:
@@ -188,47 +202,50 @@ class Dictionary:
     def text(self, code: int) -> str:
         """Give a user's id."""
         local = code - self.first_code
-        begin, end = self._offset_view[local], self._offset_view[local + 1]
-        written = self._texts[self._start + (begin << 3) + PREFIX_BYTES : self._start + (end << 3)]
-        return bytes(written).rstrip(b"\xff").decode()
+        begin = self._start + WORD_BYTES * (self._offset_view[local] + 1)
+        written = bytes(self.texts[begin : self._start + WORD_BYTES * self._offset_view[local + 1]])
+        return written[: written.index(_END)].decode()
 
     def sections(self) -> dict[str, NDArray[Any]]:
         """Give the sections of a file; those of one in memory."""
         return dict(zip(SECTIONS, (self._words, self._offsets, self._slots), strict=True))
 
-    def workspace_codes(self) -> NDArray[np.int64]:
-        """Give each user's workspace."""
-        heads = self._words.take(self._offsets[:-1])
-        return (heads & np.uint64((1 << 8 * PREFIX_BYTES) - 1)).astype(np.int64)
-
     def columns(self) -> DictionaryColumns:
         """Give back what it was written from, local codes counted from 0."""
-        entries = self._slots[self._slots != np.uint64(_FREE)]
+        heads = self._words.take(self._slots[self._slots != 0] >> 1)
+        entries = (heads << _HALF) | (heads >> _HALF)  # in the order of hashes, as slots are
         return DictionaryColumns(self._words, self._offsets, entries)
 
     def _find_group(self, group: KeyGroup) -> NDArray[np.int64]:
-        found = np.full(group.rows.size, NOBODY, np.int64)
-        rows = np.arange(group.rows.size)
-        first = group.hashes.astype(np.uint64) << np.uint64(32)
-        at = ((first >> np.uint64(32)) * np.uint64(self._homes) >> np.uint64(32)).astype(np.int64)
-        while rows.size > _FEW and group.length <= LONG_BYTES:
-            entries = self._slots.take(at)
-            further = entries < first
-            local = entries ^ first
-            same = np.flatnonzero(local < np.uint64(_CODE))
-            codes = local[same].astype(np.int64)
-            equal = self._equal(codes, group.words[rows[same]])
-            found[rows[same[equal]]] = codes[equal] + self.first_code
-            further[same[~equal]] = True
-            left = np.flatnonzero(further)
-            rows, first, at = rows[left], first[left], at[left] + 1
-        for row in rows.tolist():
+        if group.length > LONG_BYTES:
+            each = map(self.find, map(group.key, range(group.rows.size)))
+            return np.fromiter(each, np.int64, group.rows.size)
+        at = (group.hashes.astype(np.uint64) >> np.uint64(self.shift)).astype(np.int64)
+        found, further = self._at(at, group.words)
+        while further.size > _FEW:
+            found[further], left = self._at(at[further] + 1, group.words[further])
+            at[further] += 1
+            further = further[left]
+        for row in further.tolist():
             found[row] = self.find(group.key(row))
         return found
 
-    def _equal(self, codes: NDArray[np.int64], words: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        begin = self._offsets.take(codes).astype(np.int64)
-        equal: NDArray[np.bool_] = self._offsets.take(codes + 1) - begin == words.shape[1]
-        for word in range(words.shape[1]):
-            equal &= self._words.take(begin + word, mode="clip") == words[:, word]
-        return equal
+    def _at(
+        self, places: NDArray[np.int64], keys: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the codes of those whom slots name, and the rows in which somebody else is named."""
+        slots = self._slots.take(places)
+        word = (slots >> 1).astype(np.int64)
+        equal = slots != 0
+        taken = equal.copy()
+        for key_word in keys.T:
+            # What is read behind a shorter key is of no account: the keys differ before that.
+            word += 1
+            equal &= self._words.take(word, mode="clip") == key_word
+        codes = self._halves.take(slots, mode="clip").astype(np.int64)
+        codes += self.first_code
+        codes[~equal] = NOBODY
+        return codes, np.flatnonzero(taken ^ equal)
+
+
+_NO_WORDS: Final = np.empty(0, np.uint64)

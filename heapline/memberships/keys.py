@@ -1,8 +1,8 @@
 """A user's key and its hash, for one user and for whole columns of them.
 
-A key is the workspace's code (3 bytes, little-endian) and the user id in UTF-8. Written down it is
-followed by at least one byte 0xFF, which UTF-8 never has, up to a multiple of eight: so keys
-compare as 64-bit words, and none is the beginning of another. The hash is the key's CRC-32.
+A key is the user id in UTF-8, one byte 0xFF, which UTF-8 never has, and the workspace's code (3
+bytes, little-endian): so none is the beginning of another. Written down it is followed by zeros up
+to a multiple of eight bytes, and keys compare as 64-bit words. The hash is the key's CRC-32.
 
 A column is hashed and compared without a Python step per user: keys of one length make a matrix,
 and, since a CRC is linear, the CRC of a row is the XOR of one table look-up per two bytes.
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PREFIX_BYTES: Final = 3
 END: Final = 0xFF
+WORKSPACE_BYTES: Final = 3
+TAIL_BYTES: Final = 1 + WORKSPACE_BYTES
 WORD_BYTES: Final = 8
-MAX_WORKSPACES: Final = 1 << (8 * PREFIX_BYTES)
+MAX_WORKSPACES: Final = 1 << (8 * WORKSPACE_BYTES)
 LONG_BYTES: Final = 64
 """Keys longer than this are hashed and compared one by one; a table takes 256 KiB."""
+_BETWEEN: Final = "\n"
+"""Joins a column; ids that hold it are taken one by one."""
 
 
-def prefix_of(workspace_code: int) -> bytes:
-    """Give what the keys of one workspace begin with."""
-    return workspace_code.to_bytes(PREFIX_BYTES, "little")
+def tail_of(workspace_code: int) -> bytes:
+    """Give what the keys of one workspace end with."""
+    return bytes([END]) + workspace_code.to_bytes(WORKSPACE_BYTES, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,59 +66,79 @@ def key_groups(
     """Make the keys of a column of users.
 
     Args:
-        users: their ids.
+        users: their ids; at least one.
         workspaces: the workspace's code, for all or for each.
         errors: what to do with text that has no UTF-8, as `str.encode` takes it.
 
     Raises:
         UnicodeEncodeError: `errors` is strict, and there is such text.
     """
-    joined = "".join(users)
-    if joined.isascii():
-        data, texts = joined.encode(), users
-    else:
-        encoded = [user.encode("utf-8", errors) for user in users]
-        data, texts = b"".join(encoded), encoded  # type: ignore[assignment]  # only measured
-    text = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
-    if len(set(map(len, texts))) == 1:
-        rows = np.arange(len(users))
-        yield _group(rows, text.reshape(len(users), -1), workspaces)
+    count = len(users)
+    text = np.frombuffer(_BETWEEN.join([*users, ""]).encode("utf-8", errors), np.uint8)
+    ends = text == ord(_BETWEEN)
+    if np.count_nonzero(ends) != count:
+        yield from _one_by_one(users, workspaces, errors)
         return
-    yield from _by_length(text, np.fromiter(map(len, texts), np.int64, len(users)), workspaces)
+    if text.size % count == 0 and ends.reshape(count, -1)[:, -1].all():
+        yield _group(np.arange(count), text.reshape(count, -1)[:, :-1], workspaces)
+        return
+    places = np.flatnonzero(ends)
+    yield from _by_length(text, np.diff(places, prepend=-1) - 1, places, workspaces)
+
+
+def _one_by_one(
+    users: Sequence[str], workspaces: int | NDArray[np.int64], errors: str
+) -> Iterator[KeyGroup]:
+    encoded = [user.encode("utf-8", errors) for user in users]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(users))
+    text = np.frombuffer(b"".join(encoded), np.uint8)
+    yield from _by_length(text, lengths, np.cumsum(lengths), workspaces)
 
 
 def _by_length(
-    text: NDArray[np.uint8], lengths: NDArray[np.int64], workspaces: int | NDArray[np.int64]
+    text: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    workspaces: int | NDArray[np.int64],
 ) -> Iterator[KeyGroup]:
-    starts = np.cumsum(lengths) - lengths
+    starts = ends - lengths
     order = np.argsort(lengths, kind="stable")
     cuts = np.flatnonzero(np.diff(lengths[order])) + 1
     for rows in np.split(order, cuts):
-        if rows.size:
-            places = starts[rows][:, None] + np.arange(lengths[rows[0]])
-            yield _group(rows, text[places], workspaces)
+        places = starts[rows][:, None] + np.arange(lengths[rows[0]])
+        yield _group(rows, text[places], workspaces)
 
 
 def _group(
     rows: NDArray[np.int64], text: NDArray[np.uint8], workspaces: int | NDArray[np.int64]
 ) -> KeyGroup:
-    length = PREFIX_BYTES + text.shape[1]
-    matrix = np.full((rows.size, (length // WORD_BYTES + 1) * WORD_BYTES), END, np.uint8)
+    end = text.shape[1]
+    length = end + TAIL_BYTES
+    matrix = np.empty((rows.size, -(-length // WORD_BYTES) * WORD_BYTES), np.uint8)
+    matrix[:, :end] = text
+    matrix[:, end] = END
     codes = workspaces if isinstance(workspaces, int) else workspaces[rows]
-    for byte in range(PREFIX_BYTES):
-        matrix[:, byte] = (codes >> (8 * byte)) & 0xFF
-    matrix[:, PREFIX_BYTES:length] = text
-    return KeyGroup(rows, length, matrix.view(np.uint64), _hashes(matrix, length))
-
-
-def _hashes(matrix: NDArray[np.uint8], length: int) -> NDArray[np.uint32]:
+    for byte in range(WORKSPACE_BYTES):
+        matrix[:, end + 1 + byte] = (codes >> (8 * byte)) & 0xFF
+    matrix[:, length:] = 0
     if length > LONG_BYTES:
-        each = (zlib.crc32(row[:length].tobytes()) for row in matrix)
-        return np.fromiter(each, np.uint32, len(matrix))
+        hashes = np.fromiter((zlib.crc32(row[:length].tobytes()) for row in matrix), np.uint32)
+    elif isinstance(workspaces, int):
+        hashes = _hashes(matrix, end, tail_of(workspaces))
+    else:
+        hashes = _hashes(matrix, length, b"")
+    return KeyGroup(rows, length, matrix.view(np.uint64), hashes)
+
+
+def _hashes(matrix: NDArray[np.uint8], end: int, tail: bytes) -> NDArray[np.uint32]:
+    """Hash the rows of a matrix up to a column, and the bytes that follow there in all of them."""
+    length = end + len(tail)
+    # Pairs are looked up as if all others were zeros, so the last pair counts there as zeros, too.
+    others = (bytes(end + end % 2) + tail[end % 2 :])[:length]
+    hashes = np.full(len(matrix), zlib.crc32(others), np.uint32)
     pairs = matrix.view(np.uint16)
-    hashes = np.full(len(matrix), zlib.crc32(bytes(length)), np.uint32)
-    for pair in range((length + 1) // 2):
-        hashes ^= _crc_table(length - 2 * pair).take(pairs[:, pair])
+    for first in range(0, end, 2):
+        hashes ^= _crc_table(length - first).take(pairs[:, first // 2])
     return hashes
 
 

@@ -5,6 +5,7 @@ partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `wor
 `segments` (all of them, in the order of their codes). Sections: the dictionary's, for users who
 came after the base, with codes that go on behind it; `toggles` (uint64, `user << 32 | segment`,
 ascending): the memberships in which generation and base differ, whichever of the two has them;
+`toggle_starts` (uint32), where in `toggles` each user who differs begins, and one more;
 `toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
 in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
 (uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
@@ -60,6 +61,8 @@ class Overlay:
         self.workspaces: list[str] = facts["workspaces"]
         self.segments = [SegmentRow(**row) for row in facts["segments"]]
         self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
+        self._segments = self.toggles.view(np.uint32)[::2].data
+        self._starts = container.array("toggle_starts", np.uint32).data
         self.entered: NDArray[np.uint64] = container.array("entered", np.uint64)
         self.entered_ms: NDArray[np.int64] = container.array("entered_ms", np.int64)
         self._entered, self._entered_ms = self.entered.data, self.entered_ms.data
@@ -78,6 +81,11 @@ class Overlay:
         place = self._places.get(segment)
         return self._nobody if place is None else self._bitmaps[place]
 
+    def changes_of(self, user: int) -> memoryview:
+        """Give the segments in which a user, one of `changed`, differs from the base."""
+        place = self.changed.rank(user)
+        return self._segments[self._starts[place - 1] : self._starts[place]]
+
     def entered_at_ms(self, user: int, segment: int) -> int | None:
         """Tell when a user entered a segment, by codes; None if not since the base."""
         pair = (user << 32) | segment
@@ -93,7 +101,7 @@ class Overlay:
 
 
 def toggled(
-    toggles: NDArray[np.uint64], users: NDArray[np.int64], segments: NDArray[np.int64]
+    toggles: NDArray[np.uint64], users: NDArray[np.integer], segments: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
     """Tell for pairs of codes, none negative, which of them stand in `toggles`."""
     if not toggles.size:
@@ -109,8 +117,11 @@ def toggle_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> 
     segments = sorted(bitmaps)
     changed = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
     written = [bitmaps[segment].serialize() for segment in segments] + [changed.serialize()]
+    users = (toggles >> np.uint64(32)).astype(np.uint32)
+    starts = np.flatnonzero(np.diff(users, prepend=~users[:1], append=~users[-1:]))
     return {
         "toggles": toggles,
+        "toggle_starts": starts.astype(np.uint32),
         "toggled_segments": np.array(segments, np.uint32),
         **bitmap_sections("toggle_bitmaps", "toggle_bitmap_offsets", written),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from pyroaring import BitMap
 from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
+from heapline.memberships.columns import Columns
 from heapline.memberships.dictionary import NOBODY
 from heapline.memberships.errors import UnknownSegment, UnknownWorkspace
 from heapline.memberships.evaluation import (
@@ -24,10 +24,9 @@ from heapline.memberships.evaluation import (
     decide_all,
     evaluate,
 )
-from heapline.memberships.keys import key_groups, prefix_of
+from heapline.memberships.keys import tail_of
 from heapline.memberships.member_set import MemberSet
 from heapline.memberships.members_page import MEMBERS_A_PAGE, MembersPage, code_of, cursor_of
-from heapline.memberships.overlay import toggled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,20 +41,8 @@ if TYPE_CHECKING:
     from heapline.memberships.segments import SegmentRow
 
 _UNKNOWN: Final = -1
+_CODE_BYTES: Final = 4
 _SHOWN_MS: Final = 1_000
-_CODE: Final = 0xFFFF_FFFF
-
-
-class _Lookups(dict[tuple[str, str], tuple[bytes, BitMap, BitMap]]):
-    """What a look-up in a segment needs, made when the segment is first asked for."""
-
-    def __init__(self, view: Memberships) -> None:
-        super().__init__()
-        self._view = view
-
-    def __missing__(self, asked: tuple[str, str]) -> tuple[bytes, BitMap, BitMap]:
-        self[asked] = found = self._view.lookup(*asked)
-        return found
 
 
 class Memberships:
@@ -66,6 +53,13 @@ class Memberships:
 
     Attributes:
         freshness: generation, position and time.
+        base: its base; the next generation need not open it again.
+        newer: the users who came after the base.
+        changed: the codes of the users who differ from the base.
+        ids: of all segments, by their codes.
+        tails: what the keys of each workspace end with.
+        lookups: by workspace and segment, for those asked for before: what keys end with, and the
+            segment's bitmaps in both files.
 
     Args:
         base, overlay: its files.
@@ -80,27 +74,24 @@ class Memberships:
         self.freshness = overlay.freshness
         self._now_ms = (clock or SystemClock()).epoch_ms
         self._shown: dict[str, tuple[int, dict[str, SegmentRow]]] = {}
-        self._base = base
+        self.base = base
         self._overlay = overlay
-        self._newer = overlay.dictionary(base.users)
-        self._toggles = overlay.toggles.data
-        self._find_base = base.dictionary.find
-        self._prefixes = {name: prefix_of(code) for code, name in enumerate(overlay.workspaces)}
+        self.newer = overlay.dictionary(base.users)
+        self.changed = overlay.changed
+        self._columns = Columns(base, overlay, self.newer)
+        self.tails = {name: tail_of(code) for code, name in enumerate(overlay.workspaces)}
         self._codes: dict[str, dict[str, int]] = {name: {} for name in overlay.workspaces}
         for code, row in enumerate(overlay.segments):
             self._codes[row.workspace][row.segment_id] = code
-        self._ids = [row.segment_id for row in overlay.segments]
-        self._lookups = _Lookups(self)
+        self._code_bytes: dict[str, dict[str, bytes]] = {}
+        self.ids = [row.segment_id for row in overlay.segments]
+        self.lookups: dict[str, dict[str, tuple[bytes, BitMap, BitMap]]]
+        self.lookups = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
-
-    @property
-    def base(self) -> Base:
-        """Its base, so that the next generation need not open it again."""
-        return self._base
 
     def workspaces(self) -> list[str]:
         """Give the workspaces that are known."""
-        return list(self._prefixes)
+        return list(self.tails)
 
     def segments(self, workspace: str) -> list[SegmentRow]:
         """Give a workspace's segments, those without members too."""
@@ -124,30 +115,35 @@ class Memberships:
 
     def is_member(self, workspace: str, user: str, segment: str) -> bool:
         """Tell whether a user is in a segment."""
-        prefix, base, changed = self._lookups[workspace, segment]
-        code = self._code(prefix, user)
+        tail, base, changed = self._lookup(workspace, segment)
+        code = self._code(tail, user)
         return code >= 0 and (code in base) is not (code in changed)
 
     def segments_of(self, workspace: str, user: str) -> list[str]:
         """Give the ids of the segments a user is in."""
-        ids = self._ids
-        return [ids[segment] for segment in self._row(workspace, user)[1]]
+        return self.ids_of(self._code(self._tail(workspace), user))
+
+    def ids_of(self, code: int) -> list[str]:
+        """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
+        return [self.ids[segment] for segment in self._row(code)]
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.
 
         Milliseconds since 1970-01-01 UTC: when the page that added the user was accepted.
         """
-        prefix, base, changed = self._lookups[workspace, segment]
-        code = self._code(prefix, user)
+        tail, base, changed = self._lookup(workspace, segment)
+        code = self._code(tail, user)
         if code < 0 or (code in base) is (code in changed):
             return None
         return self._entered_at_ms(code, self._codes[workspace][segment])
 
     def memberships_of(self, workspace: str, user: str) -> list[tuple[str, int]]:
         """Give the segments a user is in, each with the time since when; see `entered_at_ms`."""
-        code, row = self._row(workspace, user)
-        return [(self._ids[segment], self._entered_at_ms(code, segment)) for segment in row]
+        code = self._code(self._tail(workspace), user)
+        return [
+            (self.ids[segment], self._entered_at_ms(code, segment)) for segment in self._row(code)
+        ]
 
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
         """Tell for many (user, segment) pairs; None where nobody can say.
@@ -164,24 +160,21 @@ class Memberships:
         self, workspace: str, users: Sequence[str], segments: Sequence[str]
     ) -> list[bool | None]:
         """Tell as `check`, for users and segments in two columns of one length."""
-        known = self._said_in(workspace)
-        asked = np.fromiter(
-            map(known.get, segments, itertools.repeat(_UNKNOWN)), np.int64, len(segments)
-        )
-        held: list[bool | None] = self._held(self._codes_of(workspace, users), asked).tolist()
+        asked = self._asked(workspace, segments)
+        held: list[bool | None] = self._held(workspace, users, asked).tolist()
         for place in np.flatnonzero(asked == _UNKNOWN).tolist():
             held[place] = None
         return held
 
     def check_users(self, workspace: str, users: Sequence[str], segment: str) -> list[bool]:
         """Tell for many users whether they are in one segment."""
-        code = np.full(len(users), self._segment_code(workspace, segment))
-        held: list[bool] = self._held(self._codes_of(workspace, users), code).tolist()
+        code = np.full(len(users), self._segment_code(workspace, segment), np.int32)
+        held: list[bool] = self._held(workspace, users, code).tolist()
         return held
 
     def count(self, workspace: str, segment: str) -> int:
         """Count a segment's members."""
-        _, base, changed = self._lookups[workspace, segment]
+        _, base, changed = self._lookup(workspace, segment)
         return len(base) + len(changed) - 2 * base.intersection_cardinality(changed)
 
     def member_set(self, workspace: str, segment: str) -> MemberSet:
@@ -207,9 +200,9 @@ class Memberships:
             InvalidCursor: the cursor is not one of ours, or users were numbered anew since.
         """
         members = self._members(workspace, segment)
-        first = 0 if cursor is None else code_of(cursor, self._base.epoch)
+        first = 0 if cursor is None else code_of(cursor, self.base.epoch)
         codes = list(itertools.islice(members.iter_equal_or_larger(first), limit + 1))
-        more = cursor_of(codes[limit], self._base.epoch) if len(codes) > limit else None
+        more = cursor_of(codes[limit], self.base.epoch) if len(codes) > limit else None
         return MembersPage([self._text(code) for code in codes[:limit]], more)
 
     def evaluate(self, workspace: str, audience: object, user: str) -> Evaluation:
@@ -231,11 +224,11 @@ class Memberships:
         """Tell for several users, as `evaluate`."""
         wanted = _audience(audience)
         doubtful = self._doubtful(workspace, wanted)
-        lookups = {name: self._lookups[workspace, name] for name in self._known(workspace, wanted)}
+        lookups = {name: self._lookup(workspace, name) for name in self._known(workspace, wanted)}
         reason = self._reasons(workspace)
         answers = []
         for user in users:
-            code = self._code(self._prefixes[workspace], user)
+            code = self._code(self.tails[workspace], user)
 
             def member(segment: str, code: int = code) -> bool | None:
                 if segment not in lookups:
@@ -275,57 +268,47 @@ class Memberships:
             segment_digest(row.workspace, row.segment_id): row for row in self._overlay.segments
         }
 
-    def lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
-        """Give the beginning of the workspace's keys, and a segment's bitmaps in both files."""
+    def _lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
         code = self._segment_code(workspace, segment)
-        return self._prefixes[workspace], self._base.bitmap(code), self._overlay.bitmap(code)
+        found = self.tails[workspace], self.base.bitmap(code), self._overlay.bitmap(code)
+        return self.lookups[workspace].setdefault(segment, found)
 
-    def _code(self, prefix: bytes, user: str) -> int:
+    def _tail(self, workspace: str) -> bytes:
+        tail = self.tails.get(workspace)
+        if tail is None:
+            raise UnknownWorkspace(workspace)
+        return tail
+
+    def _code(self, tail: bytes, user: str) -> int:
         try:
-            key = prefix + user.encode()
+            key = user.encode() + tail
         except UnicodeEncodeError:  # half of a surrogate pair: no such id can be synced
             return NOBODY
-        code = self._find_base(key)
-        return self._newer.find(key) if code < 0 else code
+        code = self.base.dictionary.find(key)
+        return self.newer.find(key) if code < 0 else code
 
-    def _row(self, workspace: str, user: str) -> tuple[int, Iterable[int]]:
-        """Give a user's code, and the codes of the segments it is in."""
-        prefix = self._prefixes.get(workspace)
-        if prefix is None:
-            raise UnknownWorkspace(workspace)
-        code, base = self._code(prefix, user), self._base
+    def _row(self, code: int) -> Iterable[int]:
+        """Give the codes of the segments a user is in."""
         if code == NOBODY:
-            return code, ()
-        row: Iterable[int] = ()
-        if code < base.users:
-            row = base.rows[base.row_offsets[code] : base.row_offsets[code + 1]]
-        if code in self._overlay.changed:
-            row = sorted({*row} ^ self._changes_of(code))
-        return code, row
+            return ()
+        row = self.base.row(code)
+        return sorted({*row} ^ {*self._overlay.changes_of(code)}) if code in self.changed else row
 
     def _entered_at_ms(self, user: int, segment: int) -> int:
         """Tell for somebody who is in."""
         at_ms = self._overlay.entered_at_ms(user, segment)
         if at_ms is None:
-            at_ms = self._base.entered_at_ms(user, segment)
+            at_ms = self.base.entered_at_ms(user, segment)
         return at_ms or 0
 
-    def _codes_of(self, workspace: str, users: Sequence[str]) -> NDArray[np.int64]:
-        number = int.from_bytes(self._prefixes[workspace], "little")
-        groups = list(key_groups(users, number, "surrogatepass")) if users else []
-        codes = self._base.dictionary.find_many(groups, len(users))
-        if len(self._newer):
-            codes = np.maximum(codes, self._newer.find_many(groups, len(users)))
-        return codes
-
-    def _held(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
-        held = self._base.holds(users, segments)
-        if self._overlay.toggles.size:
-            held ^= toggled(self._overlay.toggles, users, segments)
-        return held
+    def _held(
+        self, workspace: str, users: Sequence[str], segments: NDArray[np.int32]
+    ) -> NDArray[np.bool_]:
+        number = int.from_bytes(self.tails[workspace][1:], "little")
+        return self._columns.held(number, users, segments)
 
     def _text(self, code: int) -> str:
-        dictionary = self._base.dictionary if code < self._base.users else self._newer
+        dictionary = self.base.dictionary if code < self.base.users else self.newer
         return dictionary.text(code)
 
     def _segments_in(self, workspace: str) -> dict[str, int]:
@@ -333,6 +316,20 @@ class Memberships:
         if known is None:
             raise UnknownWorkspace(workspace)
         return known
+
+    def _asked(self, workspace: str, segments: Sequence[str]) -> NDArray[np.int32]:
+        """Give the codes of the segments of which can be said who is in them."""
+        codes = self._code_bytes.get(workspace)
+        if codes is None:
+            said = self._said_in(workspace)
+            codes = {name: code.to_bytes(_CODE_BYTES, "little") for name, code in said.items()}
+            self._code_bytes[workspace] = codes
+        try:
+            joined = b"".join(map(codes.__getitem__, segments))
+        except KeyError:
+            nothing = _UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
+            joined = b"".join(codes.get(segment, nothing) for segment in segments)
+        return np.frombuffer(joined, np.int32)
 
     def _said_in(self, workspace: str) -> dict[str, int]:
         """Give the segments of which can be said who is in them."""
@@ -364,18 +361,12 @@ class Memberships:
             raise UnknownSegment(workspace, segment)
         return code
 
-    def _changes_of(self, code: int) -> set[int]:
-        toggles = self._toggles
-        first = bisect_left(toggles, code << 32)
-        last = bisect_left(toggles, (code + 1) << 32, first)
-        return {pair & _CODE for pair in toggles[first:last]}
-
     def _members(self, workspace: str, segment: str) -> BitMap:
-        _, base, changed = self._lookups[workspace, segment]
+        _, base, changed = self._lookup(workspace, segment)
         return base ^ changed if changed else base
 
     def _set_of(self, workspace: str, codes: BitMap) -> MemberSet:
-        return MemberSet(workspace, self._base.epoch, codes, self._text)
+        return MemberSet(workspace, self.base.epoch, codes, self._text)
 
     def _known(self, workspace: str, audience: Audience) -> list[str]:
         known = self._said_in(workspace)

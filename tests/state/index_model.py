@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from heapline.memberships import Memberships
+    from heapline.memberships import MembershipReader, Memberships
     from state.index_writer import Staged
 
 
@@ -127,13 +127,14 @@ class IndexModel:
             merge_bytes=merge_bytes,
         )
 
-    def compare(self, view: Memberships, others: Iterable[str] = ()) -> None:
-        """See that a generation answers every question as this does.
+    def compare(self, reader: MembershipReader, others: Iterable[str] = ()) -> None:
+        """See that the newest generation answers every question as this does.
 
         Args:
-            view: the generation.
+            reader: asked itself, where it has an answer of its own.
             others: users who may be unknown.
         """
+        view = reader.pinned()
         assert view.workspaces() == self.workspaces
         for workspace in self.workspaces:
             users = {user for name, user in self.users if name == workspace} | {*others}
@@ -141,6 +142,10 @@ class IndexModel:
             assert [row.segment_id for row in view.segments(workspace)] == segments
             for user in users:
                 self._compare_user(view, workspace, user, segments)
+                assert reader.segments_of(workspace, user) == view.segments_of(workspace, user)
+                for segment in segments:
+                    held = (workspace, user, segment) in self.entered_at_ms
+                    assert reader.is_member(workspace, user, segment) is held
             for segment in segments:
                 self._compare_segment(view, workspace, segment, sorted(users))
 

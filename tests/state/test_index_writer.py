@@ -48,7 +48,7 @@ def test_three_generations_are_kept(tmp_path: Path) -> None:
         assert len(kept) == 3
         files = {each.base for each in kept} | {each.overlay for each in kept}
         assert names(tmp_path) == files | {MANIFEST, PUBLISHED}
-        model.compare(MembershipReader(tmp_path).pinned())
+        model.compare(MembershipReader(tmp_path))
         assert writer.version == 15
 
 
@@ -77,7 +77,7 @@ def test_a_merge_beside_the_work_is_taken_over(tmp_path: Path) -> None:
             leave = [each._replace(enters=False) for each in entering(2, 5 * batch, "0")]
             model.publish(writer, leave)
             batch += 1
-        model.compare(MembershipReader(tmp_path).pinned())
+        model.compare(MembershipReader(tmp_path))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100])
@@ -91,11 +91,11 @@ def test_a_crash_while_a_file_is_written(tmp_path: Path, kept: int) -> None:
     for left in ("overlay-000000000009.index", "base-000000000008.index.part"):
         (tmp_path / left).write_bytes(overlay.read_bytes()[:kept])
     (tmp_path / f"{MANIFEST}.part").write_bytes(b"{")
-    model.compare(MembershipReader(tmp_path).pinned())
+    model.compare(MembershipReader(tmp_path))
     with IndexWriter.open(tmp_path) as writer:
         assert names(tmp_path) == whole
         model.publish(writer, entering(3, 3))
-        model.compare(MembershipReader(tmp_path).pinned())
+        model.compare(MembershipReader(tmp_path))
 
 
 def test_a_crash_before_readers_are_told(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_crash_before_readers_are_told(tmp_path: Path) -> None:
     assert reader.refresh() == newest
     with IndexWriter.open(tmp_path) as writer:
         model.publish(writer, entering(3, 3))
-        model.compare(reader.pinned())
+        model.compare(reader)
 
 
 def test_generations_never_repeat(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_erased_user_is_in_no_file(tmp_path: Path) -> None:
             assert b"Ada Lovelace" not in written
             assert b"Charles Babbage" not in written
         assert reader.segments_of("acme", "Ada Lovelace") == []
-        model.compare(reader.pinned())
+        model.compare(reader)
         with pytest.raises(Exception, match="start the listing again"):
             reader.members_page("acme", "7", page.cursor)
 
@@ -167,7 +167,7 @@ def test_a_damaged_index_is_built_anew(tmp_path: Path) -> None:
     with pytest.raises(IndexUnavailable):
         MembershipReader(tmp_path)
     with model.build(tmp_path, SMALL):
-        model.compare(MembershipReader(tmp_path).pinned())
+        model.compare(MembershipReader(tmp_path))
 
 
 def test_a_damaged_newest_generation_gives_way_to_an_older(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_damaged_newest_generation_gives_way_to_an_older(tmp_path: Path) -> No
     with IndexWriter.open(tmp_path) as writer:
         assert writer.version == 1
         model.publish(writer, entering(3, 3))
-        model.compare(reader.pinned())
+        model.compare(reader)
         assert reader.damage == ()
 
 
@@ -197,7 +197,7 @@ def test_a_damaged_manifest_is_done_without(tmp_path: Path, written: bytes) -> N
         model.publish(writer, entering(3))
     (tmp_path / MANIFEST).write_bytes(written)
     reader = MembershipReader(tmp_path)
-    model.compare(reader.pinned())
+    model.compare(reader)
     assert MANIFEST in reader.damage[0]
     with IndexWriter.open(tmp_path) as writer:
         assert writer.version == 1
@@ -218,11 +218,11 @@ def test_a_full_disk_leaves_what_was_published(tmp_path: Path) -> None:
                 writer.publish(staged, version=2, position={}, as_of_ms=1)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    model.compare(MembershipReader(tmp_path).pinned())
+    model.compare(MembershipReader(tmp_path))
     with IndexWriter.open(tmp_path) as writer:
         assert writer.version == 1
         model.publish(writer, entering(1_000, 10))
-        model.compare(MembershipReader(tmp_path).pinned(), ["nobody"])
+        model.compare(MembershipReader(tmp_path), ["nobody"])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -139,6 +140,12 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
         open_container(path, "overlay")
     with pytest.raises(IndexDamaged, match="cannot be read"):
         open_container(tmp_path / "none", "base")
+    written = bytearray(path.read_bytes())
+    written[8:12] = (1).to_bytes(4, "little")
+    written[28:32] = zlib.crc32(written[:28]).to_bytes(4, "little")
+    path.write_bytes(written)
+    with pytest.raises(IndexDamaged, match="is of version 1; this program reads 2"):
+        open_container(path, "base")
 
 
 def test_a_damaged_folder_is_told_as_it_is(original: Original, tmp_path: Path) -> None:

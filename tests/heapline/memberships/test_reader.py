@@ -63,6 +63,47 @@ def test_any_text_is_an_id(reader: MembershipReader, user: str) -> None:
     assert reader.evaluate("acme", {"type": "all_users"}, user).result == "match"
 
 
+def test_many_are_answered_as_each_is(tmp_path: Path) -> None:
+    """Columns over several blocks: of the base, of the overlay, who changed, and who is unknown."""
+    known = [f"user {n}" for n in range(6_000)]
+    members = [("7", user, True) for user in known[::2]]
+    members += [("8", user, True) for user in known[::3]]
+    changes = [("7", user, at % 4 == 2) for at, user in enumerate(known[::5])]
+    changes += [("8", f"new {n}", True) for n in range(3_000)]
+    model = IndexModel()
+    with IndexWriter.open(tmp_path) as writer:
+        model.publish(writer, [Change("acme", user, name, on, 1) for name, user, on in members])
+        writer.merge()
+        model.publish(writer, [Change("acme", user, name, on, 2) for name, user, on in changes])
+    reader = MembershipReader(tmp_path)
+    users = [*known, *(f"new {n}" for n in range(4_000))]
+    segments = [("7", "8", "8", "9")[at % 4] for at in range(len(users))]
+    expected = [
+        None if segment == "9" else reader.is_member("acme", user, segment)
+        for user, segment in zip(users, segments, strict=True)
+    ]
+    assert reader.check_columns("acme", users, segments) == expected
+    assert {*expected} == {True, False, None}
+    in_eight = reader.check_users("acme", users, "8")
+    assert in_eight == ["8" in reader.segments_of("acme", user) for user in users]
+
+
+def test_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
+    """Their codes are written wider then."""
+    rows = [SegmentRow("acme", str(n)) for n in range(300)]
+    held = {f"u{n}": [str(each) for each in range(n, 300, 7)] for n in range(20)}
+    members = {
+        ("acme", row.segment_id): [user for user in held if row.segment_id in held[user]]
+        for row in rows
+    }
+    write_index(tmp_path, rows, members)
+    reader = MembershipReader(tmp_path)
+    for user, segments in held.items():
+        assert reader.segments_of("acme", user) == segments
+        flags = reader.check_columns("acme", [user] * 300, [row.segment_id for row in rows])
+        assert flags == [row.segment_id in segments for row in rows]
+
+
 def test_half_a_character_is_nobody(reader: MembershipReader) -> None:
     """No such id can be synced; asking is no error."""
     half = "\ud83d"

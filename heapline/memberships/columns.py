@@ -1,0 +1,74 @@
+"""Many memberships at once: columns of users and segments of one generation, by codes.
+
+A column is worked off in blocks that fit in the processor's cache together with everything that is
+made of them on the way.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from heapline.memberships.keys import key_groups
+from heapline.memberships.overlay import toggled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from heapline.memberships.base import Base
+    from heapline.memberships.dictionary import Dictionary
+    from heapline.memberships.overlay import Overlay
+
+_BLOCK: Final = 4096
+
+
+class Columns:
+    """Answers for columns; see `heapline.memberships.view.Memberships.check_columns`.
+
+    Args:
+        base, overlay: the generation.
+        newer: the overlay's dictionary.
+    """
+
+    def __init__(self, base: Base, overlay: Overlay, newer: Dictionary) -> None:
+        self._base = base
+        self._toggles = overlay.toggles
+        self._newer = newer
+
+    def held(
+        self, workspace: int, users: Sequence[str], segments: NDArray[np.int32]
+    ) -> NDArray[np.bool_]:
+        """Tell which users are in the segments beside them; in one that is negative is nobody."""
+        held = np.empty(len(users), np.bool_)
+        for begin in range(0, len(users), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            codes = self._codes(workspace, users[block])
+            held[block] = self._base.holds(codes, segments[block])
+            if self._toggles.size:
+                held[block] ^= self._toggled(codes, segments[block])
+        return held
+
+    def _codes(self, workspace: int, users: Sequence[str]) -> NDArray[np.int64]:
+        groups = list(key_groups(users, workspace, "surrogatepass"))
+        codes = self._base.dictionary.find_many(groups, len(users))
+        if len(self._newer):
+            codes = np.maximum(codes, self._newer.find_many(groups, len(users)))
+        return codes
+
+    def _toggled(self, users: NDArray[np.int64], segments: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Tell which of the pairs differ from the base."""
+        answers = np.zeros(users.size, np.bool_)
+        some = np.flatnonzero((users >= 0) & self._changed.take(users, mode="clip"))
+        answers[some] = toggled(self._toggles, users[some], segments[some])
+        return answers
+
+    @cached_property
+    def _changed(self) -> NDArray[np.bool_]:
+        """Tell for every user whether anything differs: a search for each would take longer."""
+        changed = np.zeros(self._base.users + len(self._newer), np.bool_)
+        changed[(self._toggles >> np.uint64(32)).astype(np.int64)] = True
+        return changed
