@@ -14,12 +14,12 @@ from consumers.materializer.progress import log_progress
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import KafkaSource
 from heapline.clock import SystemClock
-from heapline.cycles import look_for_cycles_seldom
 from heapline.errors import InvalidSetting
 from heapline.kafka.connection_table import ConnectionFollower
 from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import ERASURES, Names
+from heapline.many_records import expect_many_records
 from heapline.telemetry import metrics
 from state.folder import StateFolder
 
@@ -59,7 +59,7 @@ def materialize(
         StoreLocked: another process materializes into this folder.
         MustStop: the store is damaged or the disk is full; the message tells what to do.
     """
-    look_for_cycles_seldom()
+    expect_many_records()
     _serve_metrics(settings.materializer)
     readiness = readiness or Readiness()
     metrics.MATERIALIZER_READY.set_function(lambda: float(readiness.reached))

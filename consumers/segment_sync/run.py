@@ -11,7 +11,6 @@ from consumers.segment_sync.session import Progress, Session
 from consumers.segment_sync.source import PageSource
 from consumers.segment_sync.transaction import Transactions, make_producer
 from heapline.clock import Deadline, SystemClock
-from heapline.cycles import look_for_cycles_seldom
 from heapline.errors import TryAgainLater
 from heapline.kafka.clients import admin, lone_consumer
 from heapline.kafka.codec import Decoder, Encoder
@@ -20,6 +19,7 @@ from heapline.kafka.logs import Logs
 from heapline.kafka.read_to_end import partitions_of
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_PAGES, SEGMENTS, Names, Topic
+from heapline.many_records import expect_many_records
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def apply_syncs(
         RecordsLost: see `accept_loss`.
         MustStop: anything else that forbids going on.
     """
-    look_for_cycles_seldom()
+    expect_many_records()
     clock = clock or SystemClock()
     progress = Progress()
     _membership_partitions(settings)  # missing topics are told at once

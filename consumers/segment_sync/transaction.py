@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 SECONDS: Final = 8.0
 """Less than `transaction.timeout.ms`: the broker must not abort what is being committed."""
 
+_MANY: Final[dict[str, int]] = {
+    "message.max.bytes": 2 * SEGMENT_BYTES,
+    # Records of a transaction come by the thousand, and `flush` waits for no more of them: whoever
+    # sends the first ones alone costs brokers and readers as much for a few as for all.
+    "linger.ms": 100,
+}
+
 
 class Group(Protocol):
     """The consumer's membership, as transactions need it."""
@@ -49,9 +56,7 @@ class Group(Protocol):
 
 def make_producer(settings: KafkaSettings, transactional_id: str) -> Producer:
     """Make the producer of a process with this transactional id."""
-    return transactional_producer(
-        settings, "segment-sync", transactional_id, **{"message.max.bytes": 2 * SEGMENT_BYTES}
-    )
+    return transactional_producer(settings, "segment-sync", transactional_id, **_MANY)
 
 
 class Transactions:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from heapline.cycles import look_for_cycles_seldom
+from heapline.many_records import expect_many_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _usual() -> Iterator[None]:
 def test_many_objects_cause_no_search_and_more_of_them_do() -> None:
     """Ten thousand records are read without one; a cycle goes all the same, some time later."""
     gc.collect()
-    look_for_cycles_seldom()
+    expect_many_records()
     gone = weakref.ref(_Knot())
     records = [[number] for number in range(10_000)]
     assert gone() is not None
