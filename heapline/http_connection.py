@@ -40,8 +40,8 @@ class Connection:
         self._readable.register(opened, select.POLLIN)
 
     @classmethod
-    def open(cls, origin: Origin, tls: ssl.SSLContext, seconds: float | None) -> Connection:
-        """Connect, and shake hands where the origin is secure.
+    def open(cls, origin: Origin, tls: ssl.SSLContext | None, seconds: float | None) -> Connection:
+        """Connect, and with a context shake hands.
 
         Raises:
             OSError, ValueError: it cannot be reached, or is not who it should be.
@@ -49,7 +49,7 @@ class Connection:
         opened = socket.create_connection((origin.host, origin.port), seconds)
         try:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if origin.secure:
+            if tls is not None:
                 opened = tls.wrap_socket(opened, server_hostname=origin.host)
             return cls(opened)
         except BaseException:

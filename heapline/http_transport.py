@@ -15,6 +15,7 @@ import re
 import time
 from collections import deque
 from contextlib import contextmanager
+from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ import httpx
 from heapline.http_connection import Connection, Origin
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from heapline.http_answer import RawAnswer
@@ -53,8 +55,6 @@ class PooledTransport(httpx.BaseTransport):
         idle_seconds: float = IDLE_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
     ) -> None:
-        self._tls = httpx.create_ssl_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
         self._answer_bytes = answer_bytes
         self._pools: dict[Origin, _Pool] = {}
         self._make_pool: Callable[[], _Pool] = lambda: _Pool(connections, idle_seconds)
@@ -79,9 +79,16 @@ class PooledTransport(httpx.BaseTransport):
                 pool.put(connection)
         return httpx.Response(answer.status, headers=answer.headers, stream=_Pieces(answer.pieces))
 
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """How httpx verifies servers; to read the authorities takes a while, so only if needed."""
+        context = httpx.create_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
     def _open(self, origin: Origin, seconds: float | None) -> Connection:
         try:
-            return Connection.open(origin, self._tls, seconds)
+            return Connection.open(origin, self._tls if origin.secure else None, seconds)
         except TimeoutError as late:
             raise httpx.ConnectTimeout(str(late)) from late
         except (OSError, ValueError) as failed:

@@ -1,8 +1,9 @@
-"""The HTTP seam against a real server."""
+"""The HTTP seam against a real server, over httpx's own transport and over ours."""
 
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,17 +22,17 @@ from tests.fakes.http_server import (
     refused_port,
     serving,
 )
+from tests.fakes.http_transports import TRANSPORTS, client_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def client() -> Iterator[HttpClient]:
+@pytest.fixture(params=TRANSPORTS)
+def client(request: pytest.FixtureRequest) -> Iterator[HttpClient]:
     """A client that does not wait long."""
-    client = HttpxClient(connections=4, connect_seconds=1, answer_seconds=0.5)
-    yield client
-    client.close()
+    with closing(client_over(request.param)) as client:
+        yield client
 
 
 def test_an_answer_is_status_headers_and_body(client: HttpClient) -> None:
