@@ -26,6 +26,7 @@ from bench import (
     segments,
     store,
     throughput,
+    transport,
 )
 from bench.child import counting_heap
 from bench.machine import machine
@@ -43,6 +44,7 @@ ALL: Final = (
     "store",
     "index",
     "http_lookups",
+    "transport",
     "console_pages",
     "publishing",
     "throughput",
@@ -53,7 +55,7 @@ ALL: Final = (
     "isolation",
     "pacing",
 )
-_WITHOUT_WORLD: Final = {"mapping", "store", "index", "http_lookups"}
+_WITHOUT_WORLD: Final = {"mapping", "store", "index", "http_lookups", "transport"}
 _LONG: Final = {"isolation", "pacing"}
 """Minutes each; `--quick` leaves them out."""
 _QUICK_EVENTS: Final = 50_000
@@ -110,6 +112,8 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
         yield index.measure(_QUICK_LOOKUPS[0] if chosen.quick else index.USERS)
     if "http_lookups" in names:
         yield http_lookups.measure(*(_QUICK_LOOKUPS if chosen.quick else ()))
+    if "transport" in names:
+        yield transport.measure()
     if _WITHOUT_WORLD.issuperset(names):
         return
     with ExitStack() as running:
