@@ -153,7 +153,7 @@ def _post(pool: ThreadPoolExecutor, carrier: Carrier, url: str, body: bytes, req
 
 def section(found: dict[int, dict[str, Spread]], body_bytes: int) -> Section:
     """Write the report."""
-    heads = [f"{many} in flight: {what}" for many in found for what in ("least", "median", "most")]
+    heads = [f"{many}: {what}" for many in found for what in ("least", "median", "most")]
     rows = [
         (
             name,
@@ -167,7 +167,7 @@ def section(found: dict[int, dict[str, Spread]], body_bytes: int) -> Section:
     ]
     lines = [
         f"requests of {EVENTS:,} events, {body_bytes / 1_000:,.0f} kB; processor milliseconds of",
-        "the sending process a request, in turn:",
+        f"the sending process a request, with {' and '.join(map(str, found))} in flight, in turn:",
         "",
         *table([("", *heads), *rows]),
     ]
