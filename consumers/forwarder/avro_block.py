@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from consumers.forwarder.flat_objects import SPARE_BYTES
 from heapline.kafka.codec import FRAMING_BYTES
 
 if TYPE_CHECKING:
@@ -69,69 +70,115 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401 -- any schema
     return kind["type"] if isinstance(kind, dict) and kind.keys() == {"type"} else kind
 
 
-def read(values: Sequence[bytes], framing: bytes) -> tuple[pl.DataFrame, Integers]:
+class Decoded(NamedTuple):
+    """What could be decoded in blocks.
+
+    Attributes:
+        frame: one row for each value decoded; column `end` says where it ends in `joined`.
+        rows: which values these are, ascending. The others need the exact decoder.
+        joined: all values, one right behind the other, and `SPARE_BYTES`. `properties`, the last
+            field, stands at the end of each.
+    """
+
+    frame: pl.DataFrame
+    rows: Integers
+    joined: bytes
+
+
+def read(values: Sequence[bytes], framing: bytes) -> Decoded:
     """Decode what can be decoded in blocks.
 
     Args:
         values: framed values, all starting with `framing`.
         framing: the five bytes of a schema that is `readable`.
-
-    Returns:
-        One row for each value decoded, and which values these are, ascending. The others need the
-        exact decoder.
     """
-    blocks = [_decoded(values[at : at + _AT_ONCE]) for at in range(0, len(values), _AT_ONCE)]
+    given = _Values(values, framing)
+    blocks = [given.decoded(at, at + _AT_ONCE) for at in range(0, len(values), _AT_ONCE)]
     whole = [block for block in blocks if block is not None]
     if whole and len(whole) == len(blocks):
         frame = pl.concat(whole, rechunk=False)
-        if frame.height == len(values) == _good_rows(frame, values, framing):
-            return frame, np.arange(len(values))
-    return _read_around(values, framing)
+        if frame.height == len(values) == given.good_rows(frame, 0):
+            return given.taken(frame, np.arange(len(values)))
+    return _read_around(given)
 
 
-def _read_around(values: Sequence[bytes], framing: bytes) -> tuple[pl.DataFrame, Integers]:
+def _read_around(given: _Values) -> Decoded:
     """Decode values among which some are bad."""
     frames: list[pl.DataFrame] = []
-    places: list[Integers] = []
-    for start in range(0, len(values), _AT_ONCE):
-        _Block(values[start : start + _AT_ONCE], framing, start, frames, places).read()
-    if not frames:
-        return EMPTY, np.empty(0, np.int64)
-    return pl.concat(frames, rechunk=False), np.concatenate(places)
+    places: list[Integers] = [np.empty(0, np.int64)]
+    for start in range(0, len(given), _AT_ONCE):
+        _Block(given, frames, places).read(start, min(start + _AT_ONCE, len(given)))
+    return given.taken(
+        pl.concat(frames, rechunk=False) if frames else EMPTY, np.concatenate(places)
+    )
+
+
+class _Values:
+    """Framed values, joined."""
+
+    def __init__(self, values: Sequence[bytes], framing: bytes) -> None:
+        self._framing = framing
+        self._joined = b"".join([*values, bytes(SPARE_BYTES)])
+        self._lengths = np.fromiter(map(len, values), np.int64, len(values))
+        self._ends = np.cumsum(self._lengths)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def taken(self, frame: pl.DataFrame, rows: Integers) -> Decoded:
+        return Decoded(frame.with_columns(end=pl.Series(self._ends[rows])), rows, self._joined)
+
+    def decoded(self, start: int, stop: int) -> pl.DataFrame | None:
+        """Decode some neighbours, or none of them."""
+        ends = self._ends[start:stop]
+        body = memoryview(self._joined)[ends[0] - self._lengths[start] : ends[-1]]
+        parts = (_HEAD, _varint(len(ends)), _varint(len(body)), body, _SYNC)
+        try:
+            return pl.read_avro(io.BytesIO(b"".join(parts)))
+        # Corrupt bytes can ask polars for anything; whatever it raises, they are decoded exactly.
+        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001
+            return None
+
+    def good_rows(self, frame: pl.DataFrame, first: int) -> int:
+        """Count rows before one that is not exactly its value, canonically encoded.
+
+        Args:
+            frame: decoded from the values from `first` on.
+            first: a value.
+        """
+        rows = min(frame.height, len(self) - first)
+        ends = self._ends[first : first + rows]
+        check = _Check(np.frombuffer(self._joined, np.uint8), ends - self._lengths[first:][:rows])
+        frame = frame[:rows]
+        measured = frame.select(pl.col("framing") == pl.lit(self._framing), *_MEASURES)
+        check.good &= measured["framing"].to_numpy()
+        check.at += FRAMING_BYTES
+        for name, kind in _LAYOUT:
+            getattr(check, kind)(measured[name].to_numpy(), frame[name])
+        check.good &= check.at == ends
+        bad = np.flatnonzero(~check.good)
+        return int(bad[0]) if len(bad) else rows
 
 
 class _Block:
     """Reads up to a thousand values, with as little left out as can be."""
 
-    def __init__(
-        self,
-        values: Sequence[bytes],
-        framing: bytes,
-        first: int,
-        frames: list[pl.DataFrame],
-        places: list[Integers],
-    ) -> None:
-        self._values = values
-        self._framing = framing
-        self._first = first
+    def __init__(self, given: _Values, frames: list[pl.DataFrame], places: list[Integers]) -> None:
+        self._given = given
         self._frames = frames
         self._places = places
         self._repairs = _REPAIRS
 
-    def read(self) -> None:
-        self._read(0, len(self._values))
-
-    def _read(self, start: int, stop: int) -> None:
+    def read(self, start: int, stop: int) -> None:
         while start < stop:
-            values = self._values[start:stop]
-            frame = _decoded(values)
+            frame = self._given.decoded(start, stop)
             if frame is None:
                 self._halve(start, stop)
                 return
-            good = _good_rows(frame, values, self._framing)
+            good = self._given.good_rows(frame[: stop - start], start)
             if good:
                 self._frames.append(frame[:good])
-                self._places.append(np.arange(start, start + good) + self._first)
+                self._places.append(np.arange(start, start + good))
             start += good + 1
             self._repairs -= 1
             if self._repairs <= 0 and start < stop:
@@ -142,35 +189,8 @@ class _Block:
         if stop - start < _FEWEST or self._repairs <= 0:
             return
         middle = (start + stop) // 2
-        self._read(start, middle)
-        self._read(middle, stop)
-
-
-def _decoded(values: Sequence[bytes]) -> pl.DataFrame | None:
-    body = b"".join(values)
-    parts = (_HEAD, _varint(len(values)), _varint(len(body)), body, _SYNC)
-    try:
-        return pl.read_avro(io.BytesIO(b"".join(parts)))
-    # Corrupt bytes can ask polars for anything; whatever it raises, they are decoded exactly.
-    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001
-        return None
-
-
-def _good_rows(frame: pl.DataFrame, values: Sequence[bytes], framing: bytes) -> int:
-    """Count the rows before the first that is not exactly one value, canonically encoded."""
-    rows = min(frame.height, len(values))
-    lengths = np.fromiter(map(len, values), np.int64, len(values))[:rows]
-    starts = np.cumsum(lengths) - lengths
-    check = _Check(np.frombuffer(b"".join(values), np.uint8), starts)
-    frame = frame[:rows]
-    measured = frame.select(pl.col("framing") == pl.lit(framing), *_MEASURES)
-    check.good &= measured["framing"].to_numpy()
-    check.at += FRAMING_BYTES
-    for name, kind in _LAYOUT:
-        getattr(check, kind)(measured[name].to_numpy(), frame[name])
-    check.good &= check.at == starts + lengths
-    bad = np.flatnonzero(~check.good)
-    return int(bad[0]) if len(bad) else rows
+        self.read(start, middle)
+        self.read(middle, stop)
 
 
 class _Check:

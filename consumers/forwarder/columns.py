@@ -36,7 +36,7 @@ class Columns:
     offsets: Integers
     keys: list[bytes | None]
     values: list[bytes | None]
-    headers: list[Headers]
+    headers: list[Headers | None]
     read_at: float
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Columns:
             int(self.offsets[row]),
             self.keys[row],
             self.values[row],
-            self.headers[row],
+            self.headers[row] or [],
             Source.EVENTS,
             self.read_at,
         )

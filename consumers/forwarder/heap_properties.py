@@ -51,7 +51,7 @@ _BEYOND_INTEGERS: Final = 2.0**63
 """From here on orjson reads whole numbers as floats and loses their digits."""
 _MAX_DIGITS: Final = 4000
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_USER_PROPERTIES: Final = "end_user_properties"
+USER_PROPERTIES: Final = "end_user_properties"
 
 
 def heap_properties(
@@ -93,7 +93,7 @@ def _short_path(text: str, event_name: str, blocked: BlockedText | None) -> Heap
         document = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if type(document) is not dict or _USER_PROPERTIES in text:
+    if type(document) is not dict or USER_PROPERTIES in text:
         return None
     if blocked is not None or dict in map(type, document.values()):
         if not nested_within(MAX_DEPTH, document):
@@ -138,8 +138,8 @@ def _document(text: str) -> dict[str, Any]:
         raise _invalid("are not a JSON object")
     if not nested_within(MAX_DEPTH, document):
         raise _invalid(f"are nested deeper than {MAX_DEPTH}")
-    document.pop(_USER_PROPERTIES, None)
-    return {k: v for k, v in document.items() if not k.startswith(f"{_USER_PROPERTIES}.")}
+    document.pop(USER_PROPERTIES, None)
+    return {k: v for k, v in document.items() if not k.startswith(f"{USER_PROPERTIES}.")}
 
 
 def _invalid(what: str) -> Undeliverable:

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from consumers.forwarder import avro_block
-from consumers.forwarder.judging import judge
+from consumers.forwarder.iso_times import iso_8601
+from consumers.forwarder.judging import judge, kept
 from consumers.forwarder.plain_properties import PlainProperties
 from consumers.forwarder.record import Record
 from consumers.forwarder.row_budget import hashes_of
@@ -42,7 +43,6 @@ _ID: Final = r"^[!#-\[\]-~]+$"
 _FIRST_MS: Final = 0
 _LAST_MS: Final = 4_102_444_800_000
 """The year 2100; events of other times are rare, and mapped one by one."""
-_TIME: Final = "%Y-%m-%dT%H:%M:%S%.3f+00:00"
 _EXACT: Final = -1
 _FRAMING: Final = itemgetter(slice(FRAMING_BYTES))
 
@@ -66,11 +66,16 @@ class Intake:
         Note is taken of all. Each record given must be accepted, or held back, by the caller.
         """
         dispatcher = self._dispatcher
-        verdict = judge(self._decoded(columns), dispatcher.desk)
-        mapped = _mapped(verdict.eligible, self._properties)
+        joined, frame = self._decoded(columns)
+        verdict = judge(frame, dispatcher.desk)
+        mapped = _mapped(verdict.eligible, joined, self._properties)
         codes = np.full(len(columns), _EXACT)
         codes[verdict.rows] = verdict.codes
-        codes[np.setdiff1d(verdict.eligible["row"].to_numpy(), mapped["row"].to_numpy())] = _EXACT
+        if mapped.height < verdict.eligible.height:
+            left_out = np.zeros(len(columns), np.bool_)
+            left_out[verdict.eligible["row"].to_numpy()] = True
+            left_out[mapped["row"].to_numpy()] = False
+            codes[left_out] = _EXACT
         exact: list[Record] = []
         stretches: dict[int, Stretch] = {}
         inside = np.zeros(len(columns), np.int64)
@@ -104,8 +109,11 @@ class Intake:
             workspace = stretch.fates[code].workspace
             self._dispatcher.placement.look_at_rows(workspace, stretch.partition, count)
 
-    def _decoded(self, columns: Columns) -> pl.DataFrame:
-        """Decode the usual rows; columns `row`, `key` and `place` say which they are."""
+    def _decoded(self, columns: Columns) -> tuple[bytes, pl.DataFrame]:
+        """Decode the usual rows; columns `row`, `key` and `place` say which they are.
+
+        In the bytes each row's value stands up to column `end`, as `avro_block.Decoded` tells.
+        """
         values, keys = columns.values, columns.keys
         framings = dict.fromkeys(map(_FRAMING, filter(None, values)))
         framing = self._readable(framings)
@@ -120,11 +128,11 @@ class Intake:
         else:
             usual = np.flatnonzero(_usual(columns, framing))
             kept = [values[row] for row in usual.tolist()]
-        frame, found = avro_block.read(cast("Sequence[bytes]", kept), framing or b"")
-        if len(found) < len(values):
-            usual = usual[found]
+        read = avro_block.read(cast("Sequence[bytes]", kept), framing or b"")
+        if len(read.rows) < len(values):
+            usual = usual[read.rows]
             keys = [keys[row] for row in usual.tolist()]
-        return frame.with_columns(
+        return read.joined, read.frame.with_columns(
             row=pl.Series(usual, dtype=pl.Int64),
             key=pl.Series(keys, dtype=pl.Binary),
             place=pl.Series(columns.places[usual], dtype=pl.Int64),
@@ -177,32 +185,33 @@ def _usual(columns: Columns, framing: bytes | None) -> list[bool]:
     ]
 
 
-def _mapped(eligible: pl.DataFrame, properties: PlainProperties) -> pl.DataFrame:
+def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) -> pl.DataFrame:
     """Map eligible rows: columns `row`, `place`, `workspace`, `identity` and `body`.
 
     Rows are left out that only the exact mapping can map.
     """
-    frame = eligible.filter(
+    frame = kept(
+        eligible,
         pl.col("event_id").str.contains(_ID)
         & pl.col("timestamp").is_between(_FIRST_MS, _LAST_MS)
-        & (pl.col("scrubbers").list.len() == 0)
+        & (pl.col("scrubbers").list.len() == 0),
     )
-    frame = frame.with_columns(properties.plain(frame["properties"]).alias("properties"))
-    time = pl.from_epoch("timestamp", time_unit="ms").dt.strftime(_TIME)
+    plain = properties.plain(frame["properties"], joined, frame["end"].to_numpy())
+    frame = frame.with_columns(properties=plain, time=iso_8601(frame["timestamp"]))
     body = pl.concat_str(
         pl.lit('{"identity":"'),
         "user_id",
         pl.lit('","event":"'),
         "name",
         pl.lit('","timestamp":"'),
-        time,
+        "time",
         pl.lit('","idempotency_key":"'),
         "event_id",
         pl.lit('","properties":'),
         "properties",
         pl.lit("}"),
     )
-    frame = frame.filter(pl.col("properties").is_not_null())
+    frame = kept(frame, pl.col("properties").is_not_null())
     return frame.select("row", "place", "workspace", identity="user_id", body=body)
 
 
@@ -246,7 +255,7 @@ def _slabs(
     runs = mapped.select(pl.struct("place", "workspace").rle().alias("run"))["run"]
     lengths = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
     ends = np.cumsum(lengths + 1) - 1
-    bodies = mapped["body"].str.join(",").item().encode()
+    bodies: bytes = mapped["body"].str.join(",").cast(pl.Binary).item()
     hashes = hashes_of(mapped["identity"])
     taken = mapped["row"].to_numpy()
     values = [columns.values[row] or b"" for row in taken.tolist()]

@@ -67,9 +67,10 @@ def judge(frame: pl.DataFrame, desk_of: Callable[[str], Desk]) -> Judged:
         frame: the columns of `CommandAIEvent`, besides `row` and `key`.
         desk_of: a workspace's.
     """
-    named = frame.filter(
+    named = kept(
+        frame,
         (pl.col("workspace").str.len_bytes() > 0)
-        & (pl.col("workspace").cast(pl.Binary) == pl.col("key"))
+        & (pl.col("workspace").cast(pl.Binary) == pl.col("key")),
     )
     pairs, first = _pairs(named)
     names = named[first].select("workspace", "name").rows()
@@ -91,7 +92,13 @@ def judge(frame: pl.DataFrame, desk_of: Callable[[str], Desk]) -> Judged:
         reason = refusals[pair] if answer == _BY_NAME else _REASONS[answer]
         fates.append(Fate(names[pair][0], names[pair][1], reason))
     rows = named["row"].to_numpy()[sure]
-    return Judged(rows, fates, codes, named.filter(answers == _ELIGIBLE))
+    return Judged(rows, fates, codes, kept(named, pl.Series(answers == _ELIGIBLE)))
+
+
+def kept(frame: pl.DataFrame, which: pl.Expr | pl.Series) -> pl.DataFrame:
+    """Leave the other rows out; as a rule there are none, and nothing is copied."""
+    truths = which if isinstance(which, pl.Series) else frame.select(which).to_series()
+    return frame if truths.all(ignore_nulls=False) else frame.filter(truths)
 
 
 def _pairs(named: pl.DataFrame) -> tuple[Integers, Integers]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumers.forwarder.columns import FEWEST, Columns
 from consumers.forwarder.deferral import read_deferral
@@ -29,7 +29,6 @@ from heapline.telemetry.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from confluent_kafka import Message
     from confluent_kafka.admin import AdminClient
 
     from heapline.clock import Clock
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from heapline.settings import KafkaSettings
 
 READ_AT_ONCE: Final = 1_000
-_DECIDED_AT_ONCE: Final = 4_000
+_DECIDED_AT_ONCE: Final = 10_000
 """Decoded and mapped in one go: enough to make the price of columns small, few enough to be soon
 over."""
 _POSITIONS_SECONDS: Final = 30.0
@@ -174,13 +173,13 @@ class KafkaSource:
         self, messages: list[Message], trackers: Mapping[Partition, OffsetTracker]
     ) -> Batch:
         ends = []
-        if any(message.error() is not None for message in messages):
+        if any(map(Message.error, messages)):
             ends = self._records(
                 [m for m in messages if m.error() is not None], trackers, None
             ).ends
             messages = [message for message in messages if message.error() is None]
-        numbers = np.array([message.partition() for message in messages], np.int64)
-        offsets = np.array([message.offset() for message in messages], np.int64)
+        numbers = np.array(list(map(Message.partition, messages)), np.int64)
+        offsets = np.array(list(map(Message.offset, messages)), np.int64)
         owned = [p for p in trackers if p.topic == self._events]
         places = np.full(len(messages), -1, np.int64)
         for place, partition in enumerate(owned):
@@ -194,9 +193,9 @@ class KafkaSource:
             owned,
             places,
             offsets,
-            [message.key() for message in messages],
-            [message.value() for message in messages],
-            [message.headers() or [] for message in messages],  # type: ignore[misc]
+            list(map(Message.key, messages)),
+            list(map(Message.value, messages)),
+            list(map(Message.headers, messages)),  # type: ignore[arg-type]
             self._clock.monotonic(),
         )
         return Batch([], ends, columns)
@@ -371,8 +370,9 @@ class KafkaSource:
 _BOUNDED: Final[dict[str, Any]] = {
     # What librdkafka reads ahead counts toward the process's memory.
     "queued.max.messages.kbytes": 16_384,
-    "fetch.message.max.bytes": 2 * topics.EVENT_BYTES,
-    "fetch.max.bytes": 16 * 1024 * 1024,
+    # Packed; unpacked it is ten times as much. A larger record is fetched all the same.
+    "fetch.message.max.bytes": topics.EVENT_BYTES // 2,
+    "fetch.max.bytes": 4 * topics.EVENT_BYTES,
     "fetch.wait.max.ms": 100,
 }
 _SUBSCRIBED: Final[dict[str, Any]] = {

@@ -11,18 +11,22 @@ looks like an object could close it and smuggle in an `identity`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from consumers.forwarder.heap_properties import MAX_CHARACTERS
+from consumers.forwarder.flat_objects import DECIMAL, WHOLE, flat_objects
+from consumers.forwarder.heap_properties import MAX_CHARACTERS, USER_PROPERTIES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
 
 _KEY: Final = r'"[^":\\\x00-\x1f]*"'
 _TEXT: Final = r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt])*"'
-_WHOLE: Final = r"0|-?[1-9][0-9]{0,14}"
-_DECIMAL: Final = r"-?(?:0|[1-9][0-9]{0,5})\.(?:0|[0-9]{0,2}[1-9]|[1-9][0-9]{0,7}[1-9])"
-"""At most 15 digits, which a double keeps, so that the shortest way to write it is this one."""
-_VALUE: Final = f"(?:{_TEXT}|{_WHOLE}|{_DECIMAL}|true|false|null)"
+_VALUE: Final = f"(?:{_TEXT}|{WHOLE}|{DECIMAL}|true|false|null)"
 _OBJECT: Final = rf"^\{{(?:{_KEY}:{_VALUE}(?:,{_KEY}:{_VALUE})*)?\}}$"
 _MEMBER_VALUE: Final = r':(?:"(?:[^"\\]|\\.)*"|[^,}"]*)'
 """In a text `_OBJECT` accepts: no key holds a colon, so the first one is behind a key."""
@@ -30,7 +34,6 @@ _WORD: Final = r'":(?:true|false|null)[,}]'
 _MISLEADING: Final = r'[:{,]":|\\'
 """A text that starts with a colon, or an escape: `_WORD` might be found inside a text."""
 _SHAPES_REMEMBERED: Final = 20_000
-_USER_PROPERTIES: Final = "end_user_properties"
 
 
 class PlainProperties:
@@ -39,16 +42,30 @@ class PlainProperties:
     def __init__(self) -> None:
         self._shapes: dict[str, bool] = {}
 
-    def plain(self, texts: pl.Series) -> pl.Series:
-        """Give for each text what Heap gets, or null where the exact mapping must say."""
+    def plain(self, texts: pl.Series, data: bytes, ends: Integers) -> pl.Series:
+        """Give for each text what Heap gets, or null where the exact mapping must say.
+
+        Args:
+            texts: the properties.
+            data: what the same stand in; see `flat_objects`.
+            ends: where each ends there.
+        """
+        flat = flat_objects(data, ends - texts.str.len_bytes().cast(pl.Int64).to_numpy(), ends)
+        if flat.all():
+            return texts
         frame = pl.DataFrame({"text": texts}).with_row_index("row")
+        rest = self._read(frame.filter(~flat))
+        found = pl.concat([frame.filter(flat), rest]).sort("row")
+        rows = frame.select("row").join(found, on="row", how="left", maintain_order="left")
+        return rows["text"]
+
+    def _read(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Give what Heap gets of rows that take a closer look; some are left out."""
         frame = frame.filter(pl.col("text").str.contains(_OBJECT))
         frame = _short_only(frame)
         frame = frame.with_columns(shape=pl.col("text").str.replace_all(_MEMBER_VALUE, ""))
         frame = frame.filter(self._distinct(frame["shape"]))
-        frame = _words_as_texts(frame.select("row", "text"))
-        found = pl.select(row=pl.int_range(texts.len(), dtype=pl.UInt32))
-        return found.join(frame, on="row", how="left", maintain_order="left")["text"]
+        return _words_as_texts(frame.select("row", "text"))
 
     def _distinct(self, shapes: pl.Series) -> pl.Series:
         """Tell which shapes have no key twice, nor one that must not pass."""
@@ -63,7 +80,7 @@ class PlainProperties:
 
 def _is_distinct(shape: str) -> bool:
     keys = shape[2:-2].split('","')
-    forbidden = any(key.startswith(_USER_PROPERTIES) for key in keys)
+    forbidden = any(key.startswith(USER_PROPERTIES) for key in keys)
     return not forbidden and len(set(keys)) == len(keys)
 
 

@@ -18,7 +18,7 @@ from consumers.forwarder.totals import Totals
 from consumers.forwarder.transaction import CheckpointWriter
 from consumers.forwarder.unknown_schemas import UnknownSchemas
 from heapline.clock import Clock, SystemClock
-from heapline.errors import InvalidSetting, TryAgainLater
+from heapline.errors import HeaplineError, InvalidSetting, TryAgainLater
 from heapline.heap.track import HeapClient
 from heapline.http import HttpxClient
 from heapline.kafka import topics
@@ -27,6 +27,7 @@ from heapline.kafka.codec import Decoder, Encoder
 from heapline.kafka.connection_table import ConnectionFollower
 from heapline.kafka.erasure_log import KafkaErasureLog
 from heapline.kafka.registry import Registry
+from heapline.many_records import expect_many_records
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 
@@ -69,6 +70,7 @@ def forward(
         RecordsLost: see `accept_loss`.
         MustStop: anything else that forbids going on.
     """
+    expect_many_records()
     clock = clock or SystemClock()
     names = topics.Names(settings.kafka.prefix)
     source = KafkaSource(
@@ -96,6 +98,7 @@ def forward(
         threads = settings.forwarder.requests_in_flight
         http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
         decoder = Decoder("CommandAIEvent", registry)
+        _learn_contract(decoder, registry, names)
         patience = settings.forwarder.unknown_schema_wait_seconds
         erasures = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
         _patiently(erasures.catch_up, stopping, clock)
@@ -136,6 +139,14 @@ def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
 
 def _counts_encoder(registry: Registry, names: topics.Names) -> Encoder:
     return Encoder("OutcomeCounts", registry.id_for_writing(names, topics.OUTCOME_COUNTS))
+
+
+def _learn_contract(decoder: Decoder, registry: Registry, names: topics.Names) -> None:
+    """Learn how events are written as a rule, or a whole first batch would have to wait for it."""
+    try:
+        decoder.learn(registry.id_for_writing(names, topics.EVENTS))
+    except HeaplineError as error:
+        _log.info("schemas are learned as they come", reason=str(error))
 
 
 def _serve_metrics(settings: ForwarderSettings) -> None:

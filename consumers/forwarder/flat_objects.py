@@ -1,0 +1,178 @@
+"""Which texts are surely one flat JSON object, written without a byte too many; for many at once.
+
+A text is taken apart at its quotation marks: without escapes they open and close strings by turns,
+and what stands between two strings tells what they are. So no text is parsed, and none costs a
+step of its own. Sound, not complete: escapes, `true`, `false`, `null`, unusual numbers, long texts
+and whatever else is rare is not recognised. Two keys of one object that begin and end alike may be
+taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from consumers.forwarder.heap_properties import MAX_CHARACTERS, USER_PROPERTIES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Integers = NDArray[np.int64]
+    Truths = NDArray[np.bool_]
+    Words = NDArray[np.uint64]
+
+WHOLE: Final = r"0|-?[1-9][0-9]{0,14}"
+DECIMAL: Final = r"-?(?:0|[1-9][0-9]{0,5})\.(?:0|[0-9]{0,2}[1-9]|[1-9][0-9]{0,7}[1-9])"
+"""At most 15 digits, which a double keeps, so that the shortest way to write it is this one."""
+_NUMBER: Final = re.compile(f"(?:{WHOLE}|{DECIMAL})".encode())
+_WORD_BYTES: Final = 8
+_NUMBER_BYTES: Final = 2 * _WORD_BYTES
+SPARE_BYTES: Final = _NUMBER_BYTES
+"""What is read is read in words, the last of which may reach behind the end."""
+_QUOTE, _COMMA, _COLON, _ESCAPE, _OPEN, _CLOSE = b'",:\\{}'
+_SPACE: Final = 0x20
+"""Control characters come before it."""
+_MASKS: Final = np.array([(1 << 8 * n) - 1 for n in range(_WORD_BYTES + 1)], np.uint64)
+_FORBIDDEN: Final = f'"{USER_PROPERTIES}'.encode()
+_FORBIDDEN_WORD: Final = np.frombuffer(USER_PROPERTIES.encode()[:_WORD_BYTES], np.uint64)[0]
+_MIX: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+"""Odd, so that multiplying by them loses nothing."""
+
+
+def flat_objects(data: bytes, starts: Integers, ends: Integers) -> Truths:
+    """Tell which texts are recognised.
+
+    Args:
+        data: what they stand in, as UTF-8, with at least `SPARE_BYTES` behind the last.
+        starts: of each, in bytes, ascending.
+        ends: likewise.
+    """
+    if not len(starts):
+        return np.zeros(0, np.bool_)
+    if starts[0] < _WORD_BYTES:  # words are read that end with a string, too
+        spare = _WORD_BYTES
+        return flat_objects(bytes(spare) + data, starts + spare, ends + spare)
+    every = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(every == _QUOTE)
+    first, end = np.searchsorted(quotes, starts), np.searchsorted(quotes, ends)
+    counts = end - first
+    good: Truths = (counts > 0) & (counts % 2 == 0) & _without_escapes(data, every, starts, ends)
+    rows = np.flatnonzero(good)
+    if not len(rows):
+        return good
+    first, counts = first[rows], counts[rows]
+    before = np.cumsum(counts) - counts
+    inside = np.repeat(first - before, counts)
+    inside += np.arange(len(inside))
+    strings = _Strings(data, quotes[inside], before // 2, starts[rows], ends[rows])
+    good[rows] = strings.objects()
+    return good
+
+
+def _without_escapes(data: bytes, every: Bytes, starts: Integers, ends: Integers) -> Truths:
+    """Tell which texts have neither an escape nor a control character."""
+    between = np.column_stack([starts, ends]).ravel()
+    good: Truths = np.minimum.reduceat(every, between)[::2] >= _SPACE
+    if b"\\" in data:
+        escapes = np.flatnonzero(every == _ESCAPE)
+        good &= np.searchsorted(escapes, starts) == np.searchsorted(escapes, ends)
+    return good
+
+
+class _Strings:
+    """The strings in many texts, each of which has at least one.
+
+    Args:
+        data: as above.
+        quotes: where the marks stand that open and close strings.
+        first: each text's first string.
+        starts, ends: of each text.
+    """
+
+    def __init__(
+        self, data: bytes, quotes: Integers, first: Integers, starts: Integers, ends: Integers
+    ) -> None:
+        self._bytes = data
+        self._data = np.frombuffer(data, np.uint8)
+        self._every = np.ndarray((len(data) - _WORD_BYTES + 1,), np.uint64, data, 0, (1,))
+        """The eight bytes from each place on."""
+        self._starts, self._ends, self._first = starts, ends, first
+        self._opens, self._closes = quotes.reshape(-1, 2).T
+        self._last = np.append(first[1:], len(self._opens)) - 1
+        self._row = np.repeat(np.arange(len(first)), self._last - first + 1)
+        self._is_key = self._data[self._closes + 1] == _COLON
+        self._next = np.append(self._opens[1:], 0)
+        """Where the next string of the same text opens, or the text ends."""
+        self._next[self._last] = self._ends
+        self._gap = self._next - self._closes - 1
+        self._has_text = self._is_key & (self._gap == 1)
+        self._has_text[self._last] = False
+
+    def objects(self) -> Truths:
+        """Tell which texts are recognised."""
+        good: Truths = (self._data[self._starts] == _OPEN) & self._is_key[self._first]
+        good &= self._opens[self._first] == self._starts + 1
+        for bad in (self._misplaced(), self._odd_numbers(), self._doubtful_keys()):
+            good[self._row[bad]] = False
+        return good
+
+    def _misplaced(self) -> Integers:
+        """Find strings that do not stand as a key or a text does, and long ones."""
+        closing = np.full(len(self._opens), _COMMA, np.uint8)
+        closing[self._last] = _CLOSE
+        key_follows = np.append(self._is_key[1:], True)
+        key_follows[self._last] = True
+        good = self._has_text | (self._data[self._next - 1] == closing)
+        good &= np.where(self._is_key, self._has_text | (self._gap > len(":,")), self._gap == 1)
+        good &= key_follows != self._has_text
+        good &= self._closes - self._opens <= MAX_CHARACTERS + 1
+        return np.flatnonzero(~good)
+
+    def _odd_numbers(self) -> Integers:
+        """Find keys with something behind the colon that is neither text nor a plain number."""
+        keys = np.flatnonzero(self._is_key & ~self._has_text)
+        begin, size = self._closes[keys] + 2, self._gap[keys] - 2
+        words = np.empty((len(keys), 2), np.uint64)
+        words[:, 0] = self._word(begin, size)
+        words[:, 1] = self._word(begin + _WORD_BYTES, size - _WORD_BYTES)
+        written: list[bytes] = words.view(f"S{_NUMBER_BYTES}").ravel().tolist()
+        odd = {each for each in set(written) if not _NUMBER.fullmatch(each)}
+        bad = size > _NUMBER_BYTES
+        if odd:
+            bad |= np.fromiter((each in odd for each in written), np.bool_, len(keys))
+        return keys[bad]
+
+    def _doubtful_keys(self) -> Integers:
+        """Find keys that may stand twice in their text, and such as may not pass."""
+        keys = np.flatnonzero(self._is_key)
+        size = self._closes[keys] - self._opens[keys] - 1
+        doubtful = self._alike(keys, size, self._ends_of(keys, size))
+        if len(doubtful):
+            size = self._closes[doubtful] - self._opens[doubtful] - 1
+            doubtful = self._alike(doubtful, size, self._word(self._opens[doubtful] + 1, size))
+        if _FORBIDDEN in self._bytes:
+            size = self._closes[keys] - self._opens[keys] - 1
+            head = self._word(self._opens[keys] + 1, size)
+            doubtful = np.append(doubtful, keys[head == _FORBIDDEN_WORD])
+        return doubtful
+
+    def _alike(self, keys: Integers, size: Integers, words: Words) -> Integers:
+        """Give those with the same text, size and word as another."""
+        mixed = words * _MIX[0]
+        mixed += (self._row[keys] << 16 | size).astype(np.uint64) * _MIX[1]
+        ordered = np.sort(mixed)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        return keys[np.isin(mixed, twice)] if len(twice) else keys[:0]
+
+    def _ends_of(self, strings: Integers, size: Integers) -> Words:
+        """Read the last eight bytes of each, those before its beginning as zeros."""
+        words: Words = self._every[self._closes[strings] - _WORD_BYTES]
+        return words & ~_MASKS[np.clip(_WORD_BYTES - size, 0, _WORD_BYTES)]
+
+    def _word(self, begin: Integers, size: Integers) -> Words:
+        """Read up to eight bytes from each place, those beyond its size as zeros."""
+        words: Words = self._every[begin]
+        return words & _MASKS[np.clip(size, 0, _WORD_BYTES)]
