@@ -59,6 +59,20 @@ class Child:
         result: dict[str, Any] = orjson.loads(output)
         return result
 
+    def port_in(self, port_file: Path, seconds: float) -> int:
+        """Wait until it has written the port it listens on, and give that.
+
+        Raises:
+            RuntimeError: it ended instead.
+            TimeoutError: it did not start in time.
+        """
+        patience = wait_until(seconds, "the server did not start")
+        while not port_file.exists():
+            if self.process.poll() is not None:
+                raise RuntimeError(self.errors())
+            patience.pause()
+        return int(port_file.read_text(encoding="ascii"))
+
     def stop(self) -> dict[str, Any]:
         """Ask it to end, and read its result."""
         self.process.send_signal(signal.SIGTERM)
@@ -114,9 +128,5 @@ def counting_heap(latency_ms: float = 0.0) -> Iterator[CountingHeap]:
         port_file = Path(folder) / "port"
         arguments = ("--port-file", str(port_file), "--latency-ms", str(latency_ms))
         with child("bench.counting_server", *arguments, env={}) as server:
-            patience = wait_until(_START_SECONDS, "the counting server did not start")
-            while not port_file.exists():
-                if server.process.poll() is not None:
-                    raise RuntimeError(server.errors())
-                patience.pause()
-            yield CountingHeap(f"http://{LOOPBACK}:{port_file.read_text(encoding='ascii')}")
+            port = server.port_in(port_file, _START_SECONDS)
+            yield CountingHeap(f"http://{LOOPBACK}:{port}")

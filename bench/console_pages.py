@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 from bench.child import child
 from bench.events import events
 from bench.filled_index import filled_index
-from bench.installation import Installation, wait_until
+from bench.installation import Installation
 from bench.report import Section, judged, quantile, table
 from heapline.clock import SystemClock
 from heapline.heap.segment_keys import segment_key
@@ -153,12 +153,7 @@ def _served(installation: Installation, state: dict[str, str]) -> Iterator[int]:
         arguments = ("--port-file", str(port_file), "--parts", "console")
         env = installation.environment(state)
         with child("bench.lookup_server", *arguments, env=env) as server:
-            patience = wait_until(_START_SECONDS, "the server did not start")
-            while not port_file.exists():
-                if server.process.poll() is not None:
-                    raise RuntimeError(server.errors())
-                patience.pause()
-            port = int(port_file.read_text(encoding="ascii"))
+            port = server.port_in(port_file, _START_SECONDS)
             _loaded(port, "/", 1)  # it has read the connections then
             yield port
             server.stop()

@@ -15,7 +15,6 @@ from bench.child import child
 from bench.filled_index import USERS, filled_index
 from bench.index_questions import Asked, Times, answer_times, times_of
 from bench.index_rivals import held_by, rivals
-from bench.installation import wait_until
 from bench.report import Section, table
 
 if TYPE_CHECKING:
@@ -134,12 +133,7 @@ def _asked(filled: Filled, plan: list[str], connections: int) -> dict[str, Any]:
         plan_file.write_bytes(orjson.dumps(plan))
         environment = {"HEAPLINE_STATE__DIRECTORY": str(filled.state)}
         with child("bench.lookup_server", "--port-file", str(port_file), env=environment) as server:
-            patience = wait_until(_START_SECONDS, "the server did not start")
-            while not port_file.exists():
-                if server.process.poll() is not None:
-                    raise RuntimeError(server.errors())
-                patience.pause()
-            port = port_file.read_text(encoding="ascii")
+            port = str(server.port_in(port_file, _START_SECONDS))
             asking = ("--plan", str(plan_file), "--port", port, "--connections", str(connections))
             with child("bench.lookup_client", *asking, env={}) as client:
                 figures = client.result(_LONGEST_SECONDS)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import orjson
 
+from bench.counting_server import write_port
 from bench.reading import Reading, peak_resident_bytes
 from cli.serve import application, parts_of
 from heapline.settings import load_settings
@@ -38,9 +39,7 @@ def main() -> None:
     web = settings.web.model_copy(update={"port": 0})
     with listen(web) as listening:
         app = application(settings, web, parts, needs_index="lookups" in parts)
-        fresh = port_file.with_suffix(".new")
-        fresh.write_text(str(listening.getsockname()[1]), encoding="ascii")
-        fresh.rename(port_file)
+        write_port(port_file, listening.getsockname()[1])
         first = Reading.now()
         run(app, listening, on_stopping=lambda: None)
     spent = Reading.now().cpu_seconds - first.cpu_seconds

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException
 
 from consumers.segment_sync.segment_table import load_segments
 from heapline.clock import SystemClock
 from heapline.heap.segment_keys import read_key
 from heapline.heap.segment_record import SegmentStatus
-from heapline.kafka.asking import ask
 from heapline.kafka.clients import consumer_config, translated
 from heapline.kafka.codec import Decoder
+from heapline.kafka.group_offsets import committed
 from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.topics import SEGMENT_PAGES, SEGMENT_SYNC_GROUP, Names
 from heapline.words import SegmentId, Workspace
@@ -63,7 +63,8 @@ class KafkaAcceptedSegments:
         )
         try:
             numbers = partitions_of(consumer, topic, self._kafka.timeout_seconds)
-            starts = self._applied(consumer, topic, numbers)
+            there = committed(consumer, topic, numbers, self._kafka.timeout_seconds)
+            starts = {each.partition: each.offset for each in there if each.offset >= 0}
             messages = read_to_end(
                 consumer, topic, partitions=numbers, starts=starts, clock=self._clock
             )
@@ -73,18 +74,6 @@ class KafkaAcceptedSegments:
         finally:
             consumer.close()
         return [each[1] for each in named if each is not None and each[0] == workspace]
-
-    def _applied(self, consumer: Consumer, topic: str, numbers: Iterable[int]) -> dict[int, int]:
-        asked = [TopicPartition(topic, number) for number in numbers]
-
-        def question(seconds: float) -> dict[int, int]:
-            answer = consumer.committed(asked, timeout=seconds)
-            for each in answer:
-                if each.error is not None:
-                    raise KafkaException(each.error)
-            return {each.partition: each.offset for each in answer if each.offset >= 0}
-
-        return ask(question, self._kafka.timeout_seconds)
 
 
 def to_be_drained(

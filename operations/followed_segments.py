@@ -5,25 +5,21 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from heapline.errors import RegistryUnavailable, Undeliverable, UnknownSchema
-from heapline.heap.segment_keys import read_key
-from heapline.heap.segment_record import HeapSegment
+from consumers.segment_sync.segment_table import read_row
 from heapline.kafka.clients import lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.read_to_end import read_to_end
 from heapline.kafka.topics import SEGMENTS, Names
-from heapline.telemetry.logs import logger
-from heapline.words import SegmentId, Workspace
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message
 
+    from heapline.heap.segment_record import HeapSegment
     from heapline.kafka.codec import SchemaSource
     from heapline.settings import KafkaSettings
+    from heapline.words import SegmentId, Workspace
 
 _FETCH_WAIT_MS: Final = 20
-_KEY_TEXTS: Final = 2
-_log = logger(__name__)
 
 
 class FollowedSegments:
@@ -72,15 +68,12 @@ class FollowedSegments:
         self._consumer.unassign()
 
     def _take(self, message: Message) -> None:
-        try:
-            name, number = read_key(message.key(), _KEY_TEXTS)
-            rows = self._rows.setdefault(Workspace(name), {})
-            value = message.value()
-            if value is None:
-                rows.pop(SegmentId(number), None)
-            else:
-                rows[SegmentId(number)] = HeapSegment.from_record(self._decoder.decode(value))
-        except UnknownSchema as error:
-            raise RegistryUnavailable(f"a row of {self._topic}: {error}") from error
-        except (ValueError, Undeliverable) as error:
-            _log.error("a row of heap.segments cannot be read", error=str(error)[:200])
+        read = read_row(message, self._decoder)
+        if read is None:
+            return
+        (workspace, segment), row = read
+        rows = self._rows.setdefault(workspace, {})
+        if row is None:
+            rows.pop(segment, None)
+        else:
+            rows[segment] = row

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaException, TopicPartition
-
 from heapline.errors import Undeliverable
 from heapline.events.model import Event
-from heapline.kafka.clients import lone_consumer, translated
+from heapline.kafka.clients import lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.partition import partition_of
-from heapline.kafka.read_to_end import partitions_of, read_to_end
+from heapline.kafka.read_to_end import bounds, partitions_of, read_to_end
 from heapline.kafka.registry import Registry
 from heapline.kafka.topics import EVENTS
 
@@ -61,10 +59,7 @@ def _latest(
     topic, seconds = names.topic(EVENTS), settings.kafka.timeout_seconds
     key = workspace.encode()
     number = partition_of(key, len(partitions_of(consumer, topic, seconds)))
-    try:
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), seconds)
-    except KafkaException as error:
-        raise translated(error) from error
+    _, end = bounds(consumer, topic, number, seconds)
     starts = {number: max(0, end - reach)}
     messages = read_to_end(
         consumer, topic, partitions=[number], starts=starts, timeout_seconds=seconds

@@ -355,8 +355,10 @@ class Dispatcher:
             self._spill_at = now.monotonic + _SPILL_EVERY_SECONDS
             for lane in list(self._busy.values()):
                 self._spill_lane(lane, now)
-            for record in self._drain.let_in(self.settling.deferred_elsewhere(), now.monotonic):
-                self._defer(record, DeferReason.OVER_LIMIT, now)
+            if self.window.full:
+                elsewhere = self.settling.deferred_elsewhere()
+                for record in self._drain.let_in(elsewhere, now.monotonic):
+                    self._defer(record, DeferReason.OVER_LIMIT, now)
         if now.monotonic >= self._sweep_at:
             self._sweep_at = now.monotonic + _SWEEP_EVERY_SECONDS
             self._forget_lanes(now.monotonic)

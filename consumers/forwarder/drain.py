@@ -71,17 +71,17 @@ class Drain:
         return [(record, reason) for record in due]
 
     def let_in(self, elsewhere: Mapping[str, int], now: float) -> list[Record]:
-        """Take records to defer again for the sake of others that stand behind them in the topic.
+        """Take records of a full window to defer again, for the sake of others behind it.
 
-        Only while the window is full and a lane with room has records there and none in here; they
-        are those that the workspace with the most in here would send last.
+        Only where a lane with room has records in the topic and none in here; those taken are those
+        that the workspace with the most in here would send last.
 
         Args:
             elsewhere: how many records of each workspace are in the topic and not in here.
             now: monotonic seconds.
         """
         window = self._window
-        if not window.full or not any(
+        if not any(
             count and not window.backlog(workspace) and self.room(workspace, now)
             for workspace, count in elsewhere.items()
         ):

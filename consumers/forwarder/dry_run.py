@@ -12,10 +12,10 @@ from heapline.clock import SystemClock
 from heapline.errors import NotReady, Undeliverable
 from heapline.events.model import Event
 from heapline.kafka import topics
-from heapline.kafka.asking import ask
 from heapline.kafka.clients import consumer_config, lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.connection_table import ConnectionFollower
+from heapline.kafka.group_offsets import committed
 from heapline.kafka.read_to_end import partitions_of, read_to_end
 from heapline.kafka.registry import Registry
 
@@ -159,17 +159,13 @@ def dry_run(settings: Settings, stopping: Callable[[], bool], *, show: int = 0) 
 
 def _committed(settings: Settings, names: Names, numbers: list[int]) -> Mapping[int, int]:
     """Give where the forwarders' group stands, for partitions it has committed."""
-    from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 -- next to its only use
+    from confluent_kafka import Consumer  # noqa: PLC0415 -- next to its only use
 
     group = names.group(topics.FORWARDER_GROUP)
     topic = names.topic(topics.EVENTS)
     consumer = Consumer(consumer_config(settings.kafka, "dry-run", group))
     try:
-        asked = [TopicPartition(topic, number) for number in numbers]
-        there = ask(
-            lambda seconds: consumer.committed(asked, timeout=seconds),
-            settings.kafka.timeout_seconds,
-        )
+        there = committed(consumer, topic, numbers, settings.kafka.timeout_seconds)
         return {found.partition: found.offset for found in there if found.offset >= 0}
     finally:
         consumer.close()

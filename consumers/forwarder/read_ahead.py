@@ -126,9 +126,9 @@ class ReadAhead:
     def take_last(self, workspace: str, most: int) -> list[Record]:
         """Take up to so many records of one workspace, those that become due last."""
         line = self._by_workspace.get(workspace, _Line())
-        last = heapq.nlargest(most, (*line.early, *line.strict))
-        leaving = {id(record) for _, _, record in last}
-        return self._take_where(lambda record: id(record) in leaving, [workspace])
+        last = [item[2] for item in heapq.nlargest(most, (*line.early, *line.strict))]
+        self._remove(workspace, last)
+        return last
 
     def backlog(self, workspace: str) -> int:
         """Give how many of a workspace's records are in the window."""
@@ -156,22 +156,23 @@ class ReadAhead:
         """Forget records whose partition was handed over."""
         self._take_where(lambda record: record.dropped)
 
-    def _take_where(
-        self, leaves: Callable[[Record], bool], workspaces: Collection[str] | None = None
-    ) -> list[Record]:
+    def _take_where(self, leaves: Callable[[Record], bool]) -> list[Record]:
         taken: list[Record] = []
-        for workspace in list(self._by_workspace if workspaces is None else workspaces):
-            line = self._by_workspace.get(workspace, _Line())
+        for workspace, line in list(self._by_workspace.items()):
             leaving = [record for record in line if leaves(record)]
-            if not leaving:
-                continue
+            self._remove(workspace, leaving)
             taken += leaving
-            line.let_go(leaving)
-            if not line:
-                del self._by_workspace[workspace]
-        for record in taken:
-            self._let_go(record)
         return taken
+
+    def _remove(self, workspace: str, records: Collection[Record]) -> None:
+        if not records:
+            return
+        line = self._by_workspace[workspace]
+        line.let_go(records)
+        if not line:
+            del self._by_workspace[workspace]
+        for record in records:
+            self._let_go(record)
 
     def _let_go(self, record: Record) -> None:
         self._count -= 1

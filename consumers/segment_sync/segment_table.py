@@ -19,6 +19,8 @@ from heapline.words import SegmentId, Workspace
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from confluent_kafka import Message
+
     from consumers.segment_sync.writes import Key
     from heapline.clock import Clock
     from heapline.kafka.codec import Decoder
@@ -45,24 +47,39 @@ def load_segments(
         numbers = partitions_of(consumer, topic, settings.timeout_seconds)
         ends = Logs(admin(settings), settings.timeout_seconds).ends(topic, numbers)
         for message in read_to_end(consumer, topic, partitions=numbers, ends=ends, clock=clock):
-            try:
-                workspace, segment = read_key(message.key(), _KEY_TEXTS)
-                key = Workspace(workspace), SegmentId(segment)
-                value = message.value()
-                if value is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = HeapSegment.from_record(decoder.decode(value))
-            except UnknownSchema as error:
-                raise RegistryUnavailable(f"a row of {topic}: {error}") from error
-            except (ValueError, Undeliverable) as error:
-                # Without it the order of this segment's syncs is forgotten: said, and gone on.
-                _log.error("a row of heap.segments cannot be read", error=str(error)[:200])
+            read = read_row(message, decoder)
+            if read is None:
+                continue
+            key, row = read
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
     except KafkaException as error:
         raise translated(error) from error
     finally:
         consumer.close()
     return rows
+
+
+def read_row(message: Message, decoder: Decoder) -> tuple[Key, HeapSegment | None] | None:
+    """Read one record of the table: which row, and what it is now; None if it cannot be read.
+
+    Without it the order of that segment's syncs is forgotten: said, and gone on.
+
+    Raises:
+        RegistryUnavailable: the registry does not know its schema, or does not answer.
+    """
+    try:
+        workspace, segment = read_key(message.key(), _KEY_TEXTS)
+        value = message.value()
+        row = None if value is None else HeapSegment.from_record(decoder.decode(value))
+    except UnknownSchema as error:
+        raise RegistryUnavailable(f"a row of {message.topic()}: {error}") from error
+    except (ValueError, Undeliverable) as error:
+        _log.error("a row of heap.segments cannot be read", error=str(error)[:200])
+        return None
+    return (Workspace(workspace), SegmentId(segment)), row
 
 
 def of_partitions(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from heapline.errors import KafkaUnavailable, RecordsLost
-from heapline.kafka.asking import ask
 from heapline.kafka.clients import consumer_config, translated
+from heapline.kafka.group_offsets import committed
 from heapline.kafka.starting_point import NEVER_COMMITTED, starting_point
 from heapline.kafka.topics import PAGE_BYTES, SEGMENT_PAGES, SEGMENT_SYNC_GROUP, Names
 from heapline.telemetry import metrics
@@ -222,18 +222,11 @@ class PageSource:
         _log.info("partitions assigned", partitions=numbers)
 
     def _committed(self, numbers: list[int]) -> dict[int, tuple[int, str]]:
-        asked = [TopicPartition(self._topic, number) for number in numbers]
-
-        def question(seconds: float) -> dict[int, tuple[int, str]]:
-            found = {}
-            for there in self._consumer.committed(asked, seconds):
-                if there.error is not None:
-                    raise KafkaException(there.error)
-                offset = there.offset if there.offset >= 0 else NEVER_COMMITTED
-                found[there.partition] = offset, there.metadata or ""
-            return found
-
-        return ask(question, self._timeout)
+        found = {}
+        for there in committed(self._consumer, self._topic, numbers, self._timeout):
+            offset = there.offset if there.offset >= 0 else NEVER_COMMITTED
+            found[there.partition] = offset, there.metadata or ""
+        return found
 
     def _start(self, log: Log, committed: int, topic_id: str) -> int:
         start = starting_point(log, committed, topic_id, accept_loss=self._accept_loss)

@@ -12,6 +12,7 @@ from heapline.kafka.clients import translated
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from confluent_kafka import Consumer
     from confluent_kafka.admin import AdminClient
 
 
@@ -44,3 +45,29 @@ def group_offsets(
         return ask(question, timeout_seconds)
     except KafkaException as error:
         raise translated(error) from error
+
+
+def committed(
+    consumer: Consumer, topic: str, partitions: Iterable[int], timeout_seconds: float
+) -> list[TopicPartition]:
+    """Give where a consumer's group stands in a topic, once no commit is under way any more.
+
+    Args:
+        consumer: of that group; it need not have joined.
+        topic: its full name.
+        partitions: of it.
+        timeout_seconds: how long the question may take.
+
+    Raises:
+        KafkaException: what the brokers said last, also of a single partition.
+    """
+    asked = [TopicPartition(topic, number) for number in partitions]
+
+    def question(seconds: float) -> list[TopicPartition]:
+        found = consumer.committed(asked, timeout=seconds)
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return found
+
+    return ask(question, timeout_seconds)

@@ -17,17 +17,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import fastavro
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from devstack.heap_simulator import Limits
 from heapline.events.model import Event
 from heapline.heap.connection import Connection, Region, Send
 from heapline.kafka import topics
-from heapline.kafka.clients import admin, producer_config
+from heapline.kafka.clients import consumer_config, producer_config
 from heapline.kafka.codec import Decoder, frame
-from heapline.kafka.group_offsets import group_offsets
+from heapline.kafka.group_offsets import committed
 from heapline.kafka.headers import DeadLetter, Deferral, Origin
+from heapline.kafka.read_to_end import partitions_of
 from heapline.kafka.registry import Registry
 from heapline.kafka.schemas import schema_text
 from heapline.words import AppId, EventId, UserId, Workspace
@@ -348,10 +349,12 @@ class Forwarding:
     def committed(self, topic: str) -> Mapping[int, int]:
         """Give the group's offsets of a topic, by partition."""
         group = self.names.group(topics.FORWARDER_GROUP)
-        asking = admin(self.settings.kafka)
-        count = len(asking.list_topics(topic, timeout=10).topics[topic].partitions)
-        there = group_offsets(asking, group, topic, range(count), 30.0)
-        return {number: offset for number, offset in there.items() if offset >= 0}
+        consumer = Consumer(consumer_config(self.settings.kafka, "audit", group))
+        try:
+            there = committed(consumer, topic, partitions_of(consumer, topic), 30.0)
+            return {each.partition: each.offset for each in there if each.offset >= 0}
+        finally:
+            consumer.close()
 
 
 def _origin(message: Message) -> Origin:

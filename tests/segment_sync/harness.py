@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import Consumer, KafkaException
+
 from consumers.segment_sync.run import apply_syncs
 from heapline.errors import KafkaUnavailable
 from heapline.heap.membership_record import MembershipChange
@@ -19,9 +21,9 @@ from heapline.heap.segment_keys import read_key, segment_key
 from heapline.heap.segment_page import Action, Call, SegmentPage
 from heapline.heap.segment_record import HeapSegment
 from heapline.kafka import topics
-from heapline.kafka.clients import admin
+from heapline.kafka.clients import consumer_config
 from heapline.kafka.codec import Decoder
-from heapline.kafka.group_offsets import group_offsets
+from heapline.kafka.group_offsets import committed
 from heapline.kafka.read_to_end import partitions_of
 from heapline.kafka.registry import Registry
 from heapline.words import SegmentId, UserId, Workspace
@@ -164,13 +166,14 @@ class SegmentSync:
     def applied(self) -> int:
         """Give how many pages lie before the group's offsets; none while brokers do not say."""
         group = self.names.group(topics.SEGMENT_SYNC_GROUP)
-        asking = admin(self.settings.kafka)
+        consumer = Consumer(consumer_config(self.settings.kafka, "audit", group))
         try:
-            numbers = partitions_of(asking, self.topic)
-            there = group_offsets(asking, group, self.topic, numbers, 10.0)
-        except KafkaUnavailable:
+            there = committed(consumer, self.topic, partitions_of(consumer, self.topic), 10.0)
+        except (KafkaException, KafkaUnavailable):
             return 0
-        return sum(max(0, offset) for offset in there.values())
+        finally:
+            consumer.close()
+        return sum(max(0, each.offset) for each in there)
 
     def audit(self) -> Audit:
         """Look at the topics."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -45,8 +46,9 @@ def add_delivery(router: APIRouter, pages: Pages) -> None:
     @router.get("/console/{workspace}/delivery")
     async def delivery(request: Request, workspace: str) -> Response:
         async def page(session: Session) -> Response:
-            look = await pages.data.delivery()
-            letters = await pages.data.dead_letters(Workspace(workspace))
+            look, letters = await asyncio.gather(
+                pages.data.delivery(), pages.data.dead_letters(Workspace(workspace))
+            )
             found = letters.value or ()
             return pages.render(
                 "delivery.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -91,9 +92,10 @@ async def _segment(pages: Pages, workspace: str, segment: str, asked: Mapping[st
     view = pages.data.memberships()
     row = view.segment(workspace, segment)
     name, number = Workspace(workspace), SegmentId(segment)
-    news = await pages.data.segments(name)
+    news, history, latest = await asyncio.gather(
+        pages.data.segments(name), pages.data.history(name, number), pages.data.latest_users(name)
+    )
     members = view.count(workspace, segment)
-    history = await pages.data.history(name, number)
     record, sync = sync_view(news.value or (), segment, pages.clock.epoch_ms())
     user = asked.get("user", "").strip()
     entered_at_ms = view.entered_at_ms(workspace, user, segment) if user else None
@@ -105,7 +107,7 @@ async def _segment(pages: Pages, workspace: str, segment: str, asked: Mapping[st
         "entered_at_ms": entered_at_ms,
         "since_sync": sync_at(record, entered_at_ms) if entered_at_ms else "",
         "sample": view.members_page(workspace, segment, None, _SAMPLES).users,
-        "latest": await pages.data.latest_users(name),
+        "latest": latest,
         **_found(view, workspace, segment, asked),
     }
 
