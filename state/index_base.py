@@ -11,6 +11,7 @@ from pyroaring import BitMap
 from heapline.memberships.base import code_type, offset_type
 from heapline.memberships.dictionary import Dictionary, DictionaryColumns
 from heapline.memberships.overlay import bitmap_sections
+from state.index_bits import bit_places
 from state.index_delta import bitmaps_by_segment
 from state.index_pairs import Toggling, pairs_of, places_in, segments_of, users_of
 
@@ -76,11 +77,13 @@ class BaseColumns:
 
     def sections(self) -> dict[str, NDArray[Any]]:
         """Give the sections of the file."""
+        written = self._written()
         sizes = np.bincount(users_of(self.pairs), minlength=len(self.users))
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(offset_type(self.pairs.size))
         return {
             **Dictionary.in_memory(self.users, 0).sections(),
-            **bitmap_sections("bitmaps", "bitmap_offsets", self._written()),
+            **bitmap_sections("bitmaps", "bitmap_offsets", written),
+            "bit_places": bit_places(written, len(self.users)),
             "rows": segments_of(self.pairs).astype(code_type(self.segments)),
             "row_offsets": offsets,
             "moments": self.moments,

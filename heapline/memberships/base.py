@@ -3,11 +3,13 @@
 Kind `base`; facts: `epoch` (the generation in which users were numbered; codes of different epochs
 mean different users), `segments` (how many). Sections: the dictionary's
 (`heapline.memberships.dictionary`); `bitmaps` and `bitmap_offsets` (uint64, in bytes), one portable
-roaring bitmap of user codes per segment; `rows` and `row_offsets`, the codes of each user's
-segments in ascending order, user after user (compressed sparse rows); `row_moments`, for each of
-`rows` when the user entered, as a place in `moments` (int64, milliseconds since 1970-01-01 UTC,
-ascending). `rows` and `row_moments` are uint8, uint16 or uint32, `row_offsets` uint32 or uint64,
-whichever is enough.
+roaring bitmap of user codes per segment; `bit_places` (int64), for every segment, and in it for
+every 65,536 users, where in `bitmaps` the bits of these begin, -1 where they are written otherwise
+or are too few (https://github.com/RoaringBitmap/RoaringFormatSpec); `rows` and `row_offsets`, the
+codes of each user's segments in ascending order, user after user (compressed sparse rows);
+`row_moments`, for each of `rows` when the user entered, as a place in `moments` (int64,
+milliseconds since 1970-01-01 UTC, ascending). `rows` and `row_moments` are uint8, uint16 or uint32,
+`row_offsets` uint32 or uint64, whichever is enough.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from heapline.memberships.container import Container
 
 KIND: Final = "base"
+CONTAINER_BITS: Final = 16
+NO_BITS: Final = -1
+_IN_CONTAINER: Final = (1 << CONTAINER_BITS) - 1
 
 
 def code_type(count: int) -> type[np.unsignedinteger]:
@@ -97,6 +102,9 @@ class Base:
         lengths = np.diff(self._row_offsets)
         longest = int(lengths.max()) if lengths.size else 0
         self._steps = [1 << bit for bit in reversed(range(longest.bit_length()))]
+        self._containers = -(-self.users >> CONTAINER_BITS)
+        self._bit_places = container.array("bit_places", np.int64)
+        self._bits = container.array("bitmaps", np.uint8)
         self._bitmaps = Bitmaps(container, "bitmaps", "bitmap_offsets")
         self._nobody = BitMap()
 
@@ -117,18 +125,31 @@ class Base:
         """Tell for pairs of codes whether the user is in the segment; any other code is in none."""
         if not self._rows.size:
             return np.zeros(users.size, np.bool_)
-        inside = (users >= 0) & (users < self.users)
-        here = users if inside.all() else np.where(inside, users, 0)
-        inside &= (segments >= 0) & (segments < self.segments)
+        inside = (users >= 0) & (users < self.users) & (segments >= 0) & (segments < self.segments)
+        container = segments.astype(np.int64) * self._containers + (users >> CONTAINER_BITS)
+        place = self._bit_places.take(container, mode="clip")
+        bits = self._bits.take(place + ((users & _IN_CONTAINER) >> 3), mode="clip")
+        bits >>= (users & 7).astype(np.uint8)
+        held: NDArray[np.bool_] = (bits & 1).view(np.bool_)
+        others = np.flatnonzero((place == NO_BITS) & inside)
+        if others.size:
+            held[others] = self._searched(users[others], segments[others])
+        held &= inside
+        return held
+
+    def _searched(
+        self, users: NDArray[np.int64], segments: NDArray[np.signedinteger]
+    ) -> NDArray[np.bool_]:
+        """Look for segments in the rows of users, all of them known."""
         wanted = segments.astype(self._rows.dtype)
-        less = self._row_offsets.take(here).astype(np.int64) - 1
-        last = self._row_offsets.take(here + 1).astype(np.int64) - 1
+        less = self._row_offsets.take(users).astype(np.int64) - 1
+        last = self._row_offsets.take(users + 1).astype(np.int64) - 1
         for step in self._steps:  # `less` moves on while what stands there is less than wanted
             further = np.minimum(less + step, last)
             np.copyto(less, further, where=self._rows.take(further, mode="clip") < wanted)
         less += 1
         found: NDArray[np.bool_] = self._rows.take(less, mode="clip") == wanted
-        return found & (less <= last) & inside
+        return found & (less <= last)
 
     def entered_at_ms(self, user: int, segment: int) -> int | None:
         """Tell when a user entered a segment, by codes; None if it is not in."""

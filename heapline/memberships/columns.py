@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from heapline.memberships.dictionary import Dictionary
     from heapline.memberships.overlay import Overlay
 
-_BLOCK: Final = 4096
+_BLOCK: Final = 16_384
 
 
 class Columns:

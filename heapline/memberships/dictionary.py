@@ -234,7 +234,7 @@ class Dictionary:
         self, places: NDArray[np.int64], keys: NDArray[np.uint64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Give the codes of those whom slots name, and the rows in which somebody else is named."""
-        slots = self._slots.take(places)
+        slots = self._slots.take(places, mode="clip")
         word = (slots >> 1).astype(np.int64)
         equal = slots != 0
         taken = equal.copy()

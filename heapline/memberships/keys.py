@@ -29,8 +29,8 @@ WORD_BYTES: Final = 8
 MAX_WORKSPACES: Final = 1 << (8 * WORKSPACE_BYTES)
 LONG_BYTES: Final = 64
 """Keys longer than this are hashed and compared one by one; a table takes 256 KiB."""
-_BETWEEN: Final = "\n"
-"""Joins a column; ids that hold it are taken one by one."""
+_BEHIND: Final = "\n"
+"""Ends each id of a column; ids that hold it are taken one by one."""
 
 
 def tail_of(workspace_code: int) -> bytes:
@@ -74,8 +74,8 @@ def key_groups(
         UnicodeEncodeError: `errors` is strict, and there is such text.
     """
     count = len(users)
-    text = np.frombuffer(_BETWEEN.join([*users, ""]).encode("utf-8", errors), np.uint8)
-    ends = text == ord(_BETWEEN)
+    text = np.frombuffer((_BEHIND.join(users) + _BEHIND).encode("utf-8", errors), np.uint8)
+    ends = text == ord(_BEHIND)
     if np.count_nonzero(ends) != count:
         yield from _one_by_one(users, workspaces, errors)
         return
@@ -138,7 +138,8 @@ def _hashes(matrix: NDArray[np.uint8], end: int, tail: bytes) -> NDArray[np.uint
     hashes = np.full(len(matrix), zlib.crc32(others), np.uint32)
     pairs = matrix.view(np.uint16)
     for first in range(0, end, 2):
-        hashes ^= _crc_table(length - first).take(pairs[:, first // 2])
+        # Nothing is out of range to be clipped; checking that would take longer.
+        hashes ^= _crc_table(length - first).take(pairs[:, first // 2], mode="clip")
     return hashes
 
 

@@ -88,6 +88,19 @@ def test_many_are_answered_as_each_is(tmp_path: Path) -> None:
     assert in_eight == ["8" in reader.segments_of("acme", user) for user in users]
 
 
+def test_large_segments_are_answered_as_small_ones(tmp_path: Path) -> None:
+    """By their bits, where there are some; alone and in columns."""
+    users = [f"u{n}" for n in range(70_000)]
+    members = {("acme", "7"): users[::3], ("acme", "8"): users[::40]}
+    write_index(tmp_path, ROWS[:2], members)
+    reader = MembershipReader(tmp_path)
+    some = users[::11]
+    for segment, every in (("7", 3), ("8", 40)):
+        held = [n % every == 0 for n in range(0, 70_000, 11)]
+        assert reader.check_users("acme", some, segment) == held
+        assert [reader.is_member("acme", user, segment) for user in some] == held
+
+
 def test_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
     """Their codes are written wider then."""
     rows = [SegmentRow("acme", str(n)) for n in range(300)]
