@@ -24,6 +24,7 @@ import mmap
 import struct
 import sys
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -137,6 +138,7 @@ def open_container(path: Path, kind: str) -> Container:
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        _ask_for_huge_pages(data)
     except (OSError, ValueError) as error:
         raise IndexDamaged(path, f"cannot be read ({error})") from error
     header, first = _header(path, data)
@@ -145,6 +147,14 @@ def open_container(path: Path, kind: str) -> Container:
     opened = Container(path, data, header, first)
     opened.verify()
     return opened
+
+
+def _ask_for_huge_pages(data: mmap.mmap) -> None:
+    """Let the system read the file in large steps, where it can: look-ups miss fewer addresses."""
+    huge_pages = getattr(mmap, "MADV_HUGEPAGE", None)
+    if huge_pages is not None:
+        with suppress(OSError):
+            data.madvise(huge_pages)
 
 
 def _header(path: Path, data: mmap.mmap) -> tuple[dict[str, Any], int]:

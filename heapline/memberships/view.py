@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -292,7 +293,10 @@ class Memberships:
         if code == NOBODY:
             return ()
         row = self.base.row(code)
-        return sorted({*row} ^ {*self._overlay.changes_of(code)}) if code in self.changed else row
+        if code not in self.changed:
+            return row
+        changes = self._overlay.changes_of(code)
+        return _toggled(list(row), changes) if row else changes
 
     def _entered_at_ms(self, user: int, segment: int) -> int:
         """Tell for somebody who is in."""
@@ -382,6 +386,17 @@ class Memberships:
         everyone = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
         said = {segment: bitmaps[segment] for segment in self._said_in(workspace)}
         return everyone, decide_all(audience.rule, everyone, said.get, self._reasons(workspace))
+
+
+def _toggled(row: list[int], changes: Iterable[int]) -> list[int]:
+    """Change an ascending row; of changes there are few."""
+    for segment in changes:
+        at = bisect_left(row, segment)
+        if row[at : at + 1] == [segment]:
+            del row[at]
+        else:
+            row.insert(at, segment)
+    return row
 
 
 def _audience(audience: object) -> Audience:
