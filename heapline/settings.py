@@ -278,7 +278,10 @@ class MaterializerSettings(_Section):
     """How memberships get from Kafka into this machine's store and index."""
 
     payload_changes: int = Field(
-        20_000, gt=0, description="Changes in one transaction of the store; whole pages go in."
+        20_000,
+        gt=0,
+        description="Changes in one transaction of the store; whole pages go in. Up to eight times "
+        "as many while more comes than is applied.",
     )
     linger_seconds: float = Field(
         0.1, ge=0, description="How long a whole page waits for more while more keeps coming."

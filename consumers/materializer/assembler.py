@@ -59,11 +59,14 @@ class Bounds:
         changes: a payload takes pages until it has so many records.
         linger_seconds: how long something whole waits for more, while more keeps coming.
         open_page_records: longer pages are applied in parts; see `PartitionPages`.
+        times: so much larger payloads become, and so much longer they may wait, while what comes
+            fills them: each costs a transaction, and what waits behind one waits longer.
     """
 
     changes: int = 20_000
     linger_seconds: float = 0.1
     open_page_records: int = 2_000_000
+    times: int = 8
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ class Assembler(Generic[RowT, OutcomeT]):
         self._outcomes: list[OutcomeT] = []
         self._since: float | None = None
         self._turn = 0
+        self._times = 1
 
     @property
     def held(self) -> int:
@@ -173,8 +177,8 @@ class Assembler(Generic[RowT, OutcomeT]):
         """
         if self._since is None:
             return False
-        waited = now - self._since >= self.bounds.linger_seconds
-        return drained or waited or self.whole >= self.bounds.changes
+        waited = now - self._since >= self.bounds.linger_seconds * self._times
+        return drained or waited or self.whole >= self._room
 
     def cut(self) -> Assembled[RowT, OutcomeT]:
         """Give out what belongs into the next transaction; maybe nothing but positions."""
@@ -183,13 +187,20 @@ class Assembler(Generic[RowT, OutcomeT]):
         cut.rows = self._true_rows()
         cut.outcomes, self._outcomes = self._outcomes, []
         cut.positions = self.positions()
+        # Half full, it was a close run between filling and waiting.
+        full = 2 * len(cut.changes) >= self._room
+        self._times = min(2 * self._times, self.bounds.times) if full else 1
         if not self.whole:
             self._since = None
         return cut
 
+    @property
+    def _room(self) -> int:
+        return self.bounds.changes * self._times
+
     def _whole_pages(self) -> RawChanges:
         parts: list[RawChanges] = []
-        room = self.bounds.changes
+        room = self._room
         for partition in self._in_turn():
             if room > 0:
                 parts.append(self._pages[partition].give(room))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from consumers.materializer.assembler import Assembler, Bounds
@@ -177,7 +178,9 @@ class MaterializerLoop:
 
     def _larger(self, catching_up: tuple[int, float]) -> Bounds:
         times, seconds = catching_up
-        return Bounds(self._bounds.changes * times, seconds, self._bounds.open_page_records)
+        return replace(
+            self._bounds, changes=self._bounds.changes * times, linger_seconds=seconds, times=1
+        )
 
     def _step(self) -> None:
         came = self._read()

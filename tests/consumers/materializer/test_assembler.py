@@ -174,10 +174,32 @@ def test_rows_of_one_segment_keep_their_order() -> None:
 
 def test_payloads_are_bounded_by_whole_pages() -> None:
     """Pages are added until there are enough records; the last may go beyond, none is cut."""
-    there = machine(bounds=Bounds(changes=3))
+    there = machine(bounds=Bounds(changes=3, times=1))
     pages = columns(*"abcdefgh")
     there.take_changes(0, Run(pages, [(2, 2), (4, 4), (6, 6), (8, 8)], 8), now=0.0)
     assert [there.cut().changes.user for _ in range(3)] == [list("abcd"), list("efgh"), []]
+
+
+def test_payloads_grow_while_they_are_filled() -> None:
+    """What waits behind a payload goes into a larger one, and small again when little comes."""
+    there = machine(bounds=Bounds(changes=2, linger_seconds=0.1, times=4))
+    users = [str(number) for number in range(30)]
+    ends = [(number, number) for number in range(1, 31)]
+    there.take_changes(0, Run(columns(*users), ends, 30), now=0.0)
+    assert [len(there.cut().changes) for _ in range(5)] == [2, 4, 8, 8, 8]
+    assert there.cut().changes.user == []
+    there.take_changes(0, Run(columns("a", "b"), [(1, 31), (2, 32)], 32), now=1.0)
+    assert there.due(1.0, drained=False)
+
+
+def test_a_growing_payload_waits_longer() -> None:
+    """Else it would be cut before it is filled."""
+    there = machine(bounds=Bounds(changes=2, linger_seconds=0.1, times=4))
+    there.take_changes(0, Run(columns("a", "b"), [(1, 1), (2, 2)], 2), now=0.0)
+    there.cut()
+    there.take_changes(0, Run(columns("c"), [(1, 3)], 3), now=1.0)
+    assert not there.due(1.15, drained=False)
+    assert there.due(1.21, drained=False)
 
 
 def test_an_endless_page_is_applied_in_parts() -> None:
