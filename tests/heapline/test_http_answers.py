@@ -164,4 +164,5 @@ def test_what_is_no_answer_is_ambiguous(client: HttpClient, answer: bytes) -> No
         assert (told.status, told.failure) == (None, Failure.AMBIGUOUS)
         assert told.error
         assert "hunter2" not in told.error
+        server.wait_until_ended(1)
         assert client.request("POST", server.url).status == 200
