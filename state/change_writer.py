@@ -85,6 +85,8 @@ class ChangeWriter:
         self._remove(columns["segment"][columns["ends"]])
         if columns["stays"].any():
             self._database.run_planned(_ADD_MEMBERSHIPS)
+        if following > first + 1:
+            self._happened.fill(**_by_moment(columns))
         self._database.run_planned(_ADD_HISTORY)
         return following
 
@@ -131,7 +133,7 @@ class ChangeWriter:
 
 
 def _happened(changes: Changes, moment: NDArray[np.uint32]) -> dict[str, NDArray[Any]]:
-    """Give the rows of `happened`: by moment, and within one by pair, for that packs best."""
+    """Give the rows of `happened`, by pair, as memberships pack best."""
     order, pairs = _by_pair(changes)
     enters = changes.enters[order]
     is_last = np.ones(pairs.size, np.bool_)
@@ -139,7 +141,7 @@ def _happened(changes: Changes, moment: NDArray[np.uint32]) -> dict[str, NDArray
     is_first = np.roll(is_last, 1)
     if np.any(~is_first[1:] & (enters[1:] == enters[:-1])):
         raise ValueError("a user enters or leaves a segment twice in a row")
-    columns: dict[str, NDArray[Any]] = {
+    return {
         "segment": changes.segment[order],
         "person": changes.user[order],
         "enters": enters,
@@ -147,10 +149,12 @@ def _happened(changes: Changes, moment: NDArray[np.uint32]) -> dict[str, NDArray
         "ends": is_first & ~enters,
         "stays": is_last & enters,
     }
-    if moment[0] == moment[-1]:
-        return columns
-    by_moment = np.argsort(columns["moment"], kind="stable")
-    return {name: column[by_moment] for name, column in columns.items()}
+
+
+def _by_moment(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Order rows by moment, and within one as before, as history packs best."""
+    order = np.argsort(columns["moment"], kind="stable")
+    return {name: column[order] for name, column in columns.items()}
 
 
 def _by_pair(changes: Changes) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

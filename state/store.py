@@ -135,7 +135,7 @@ class Store:
             )
             write_segment_rows(self.database, rows, self._rows, syncs)
             add_outcomes(self.database, payload.outcomes)
-            move_positions(self.database, payload.positions, self._positions.keys())
+            move_positions(self.database, self._moved(payload), self._positions.keys())
             self.database.run(
                 "UPDATE stored.fact SET version = ?, applied_at_ms = ?",
                 [self.version + 1, payload.now_ms],
@@ -159,6 +159,11 @@ class Store:
         ]
         wanted = [*payload.changes.sync_id, *named]
         return sync_codes(self.database, wanted, self._syncs, self.codes.syncs)
+
+    def _moved(self, payload: Payload) -> dict[tuple[str, int], int]:
+        """Leave out the positions that are as they were: mostly all but a few."""
+        known = self._positions
+        return {place: at for place, at in payload.positions.items() if known.get(place) != at}
 
     def checkpoint(self) -> None:
         """Fold the log into the file; call it between payloads, not while the file is copied."""

@@ -198,6 +198,33 @@ def test_payloads_of_any_length_follow_each_other(store: Store) -> None:
         assert store.database.one(written) == (held, held)
 
 
+def test_memberships_stand_by_segment_and_history_by_time(store: Store) -> None:
+    """Within a payload of several pages: so each packs best, and a segment's stand together."""
+    changes: list[Change] = [
+        ("acme", f"u{(7 * n + at) % 40}", f"S{n % 3}", True, at, None)
+        for at in range(3)
+        for n in range(12)
+    ]
+    store.apply(Coder().payload(list({change[1:3]: change for change in changes}.values())))
+    held = store.database.run("SELECT segment, person FROM stored.membership ORDER BY rowid").rows
+    assert held == sorted(held)
+    order = "SELECT moment, segment, person FROM stored.history ORDER BY rowid"
+    happened = store.database.run(order).rows
+    assert happened == sorted(happened)
+    assert [row[1:] for row in happened] != held
+
+
+def test_positions_move_alone_and_together(folder: StateFolder) -> None:
+    """Those that a payload names move, whether or not others are named as they were."""
+    places = [("memberships", n) for n in range(5)]
+    with Store(folder, now_ms=1) as store:
+        for steps in ((1, 1, 1, 1, 1), (1, 1, 2, 1, 1), (5, 4, 3, 4, 5)):
+            store.apply(Payload(now_ms=1, positions=dict(zip(places, steps, strict=True))))
+        store.apply(Payload(now_ms=1, positions={places[0]: 6}))
+    with Store(folder, now_ms=1) as again:
+        assert again.positions() == dict(zip(places, (6, 4, 3, 4, 5), strict=True))
+
+
 def test_leavers_of_several_segments_leave_only_theirs(store: Store) -> None:
     """Who leaves one segment stays in another that somebody else leaves in the same payload."""
     coder = Coder()
