@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HUGE_PAGE_BYTES: Final = 2 * 1024 * 1024
 PARTIAL: Final = ".part"
 _NUMBERED: Final = re.compile(r"(?:base|overlay)-([0-9]{12})\.index(?:\.part)?")
 _NUMBER: Final = struct.Struct("<Q")
@@ -95,7 +94,8 @@ class IndexFiles:
         path, partial = self.folder / name, self.folder / (name + PARTIAL)
         with file_errors(path):
             with partial.open("wb", buffering=0) as file:
-                _write_all(file.fileno(), pieces)
+                for piece in pieces:
+                    _write_all(file.fileno(), piece)
                 os.fsync(file.fileno())
             partial.replace(path)
         return path
@@ -121,23 +121,7 @@ class IndexFiles:
                 os.close(number)
 
 
-def _write_all(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write in steps of a huge page: a file written so is kept in huge pages, and read faster."""
-    step = bytearray()
-    for piece in pieces:
-        left = memoryview(piece).cast("B")
-        while left:
-            room = HUGE_PAGE_BYTES - len(step)
-            step += left[:room]
-            left = left[room:]
-            if len(step) == HUGE_PAGE_BYTES:
-                _write(descriptor, step)
-                step.clear()
-    _write(descriptor, step)
-
-
-def _write(descriptor: int, data: bytearray) -> None:
-    with memoryview(data) as left:
-        written = 0
-        while written < len(left):
-            written += os.write(descriptor, left[written:])
+def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
+    left = memoryview(piece).cast("B")
+    while left:
+        left = left[os.write(descriptor, left) :]
