@@ -15,7 +15,7 @@ from heapline.memberships.keys import key_groups
 from heapline.memberships.overlay import toggled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,26 @@ if TYPE_CHECKING:
     from heapline.memberships.overlay import Overlay
 
 _BLOCK: Final = 16_384
+
+
+UNKNOWN: Final = -1
+"""The code of a segment of which nobody can say who is in it."""
+_CODE_BYTES: Final = 4
+
+
+def code_bytes(codes: Mapping[str, int]) -> dict[str, bytes]:
+    """Give codes as `codes_of` takes them."""
+    return {name: code.to_bytes(_CODE_BYTES, "little") for name, code in codes.items()}
+
+
+def codes_of(segments: Sequence[str], codes: dict[str, bytes]) -> NDArray[np.int32]:
+    """Give a column's codes, `UNKNOWN` where there is none: joined bytes are its fastest maker."""
+    try:
+        joined = b"".join(map(codes.__getitem__, segments))
+    except KeyError:
+        unknown = UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
+        joined = b"".join(codes.get(segment, unknown) for segment in segments)
+    return np.frombuffer(joined, np.int32)
 
 
 class Columns:

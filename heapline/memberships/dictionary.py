@@ -122,20 +122,17 @@ class DictionaryColumns:
 class Dictionary:
     """Finds users in sections that are mapped or in memory.
 
-    `find` is written out once more in `heapline.memberships.reader`, where every call counts; what
-    it needs is public.
+    `find` is written out once more in `heapline.memberships.reader`, where every call counts.
 
     Attributes:
         first_code: the code of the first user here.
-        texts: what the keys stand in.
-        first_text: where in `texts` the key would stand whose slot is 0.
-        slots: the hash index, as a view, whose items are plain integers: twice as fast as an
-            array's.
-        shift: how far a hash is shifted to its first place in `slots`.
-        halves: the words, by halves: what a slot names is a code, counted from `first_code`.
+        parts: what `find` needs, to be had in one step: the slots, as a view, whose items are plain
+            integers, twice as fast as an array's; how far a hash is shifted to its first slot; what
+            the keys stand in; where a key would stand there whose slot says 0; and the words by
+            halves, as a view: what a slot names is a code, counted from `first_code`.
 
     Args:
-        texts: see above.
+        texts: what the keys stand in.
         start: the first word's first byte there.
         offsets, slots: the other sections.
         first_code: see above.
@@ -157,12 +154,10 @@ class Dictionary:
         self._slots = slots
         self._words = np.frombuffer(texts, np.uint64, count, start) if count else _NO_WORDS
         self._halves = self._words.view(np.uint32)
+        self._texts = texts
+        self._shift = shift_for(self._users)
         self.first_code = first_code
-        self.texts = texts
-        self.first_text = start + HALF_BYTES
-        self.slots = slots.data
-        self.shift = shift_for(self._users)
-        self.halves = self._halves.data
+        self.parts = (slots.data, self._shift, texts, start + HALF_BYTES, self._halves.data)
 
     @classmethod
     def mapped(cls, container: Container, first_code: int) -> Dictionary:
@@ -182,11 +177,12 @@ class Dictionary:
 
     def find(self, key: bytes) -> int:
         """Give a user's code, or `NOBODY`."""
-        slots, at = self.slots, zlib.crc32(key) >> self.shift
+        slots, shift, texts, first, halves = self.parts
+        at = zlib.crc32(key) >> shift
         while slot := slots[at]:
-            begin = slot * HALF_BYTES + self.first_text
-            if self.texts[begin : begin + len(key)] == key:
-                found: int = self.halves[slot]
+            begin = slot * HALF_BYTES + first
+            if texts[begin : begin + len(key)] == key:
+                found: int = halves[slot]
                 return found + self.first_code
             at += 1
         return NOBODY
@@ -203,7 +199,9 @@ class Dictionary:
         """Give a user's id."""
         local = code - self.first_code
         begin = self._start + WORD_BYTES * (self._offset_view[local] + 1)
-        written = bytes(self.texts[begin : self._start + WORD_BYTES * self._offset_view[local + 1]])
+        written = bytes(
+            self._texts[begin : self._start + WORD_BYTES * self._offset_view[local + 1]]
+        )
         return written[: written.index(_END)].decode()
 
     def sections(self) -> dict[str, NDArray[Any]]:
@@ -220,7 +218,7 @@ class Dictionary:
         if group.length > LONG_BYTES:
             each = map(self.find, map(group.key, range(group.rows.size)))
             return np.fromiter(each, np.int64, group.rows.size)
-        at = (group.hashes.astype(np.uint64) >> np.uint64(self.shift)).astype(np.int64)
+        at = (group.hashes.astype(np.uint64) >> np.uint64(self._shift)).astype(np.int64)
         found, further = self._at(at, group.words)
         while further.size > _FEW:
             found[further], left = self._at(at[further] + 1, group.words[further])
@@ -237,15 +235,16 @@ class Dictionary:
         slots = self._slots.take(places, mode="clip")
         word = (slots >> 1).astype(np.int64)
         equal = slots != 0
-        taken = equal.copy()
         for key_word in keys.T:
             # What is read behind a shorter key is of no account: the keys differ before that.
             word += 1
             equal &= self._words.take(word, mode="clip") == key_word
         codes = self._halves.take(slots, mode="clip").astype(np.int64)
-        codes += self.first_code
-        codes[~equal] = NOBODY
-        return codes, np.flatnonzero(taken ^ equal)
+        if self.first_code:
+            codes += self.first_code
+        others = np.flatnonzero(~equal)
+        codes[others] = NOBODY
+        return codes, others[slots[others] != 0]
 
 
 _NO_WORDS: Final = np.empty(0, np.uint64)

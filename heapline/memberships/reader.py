@@ -102,12 +102,12 @@ class MembershipReader:
             key = user.encode() + tail
         except (KeyError, UnicodeEncodeError):
             return view.is_member(workspace, user, segment)
-        users = view.base.dictionary
-        slots, at = users.slots, crc32(key) >> users.shift
+        slots, shift, texts, first, halves = view.users
+        at = crc32(key) >> shift
         while slot := slots[at]:
-            begin = slot * HALF_BYTES + users.first_text
-            if users.texts[begin : begin + len(key)] == key:
-                code = users.halves[slot]
+            begin = slot * HALF_BYTES + first
+            if texts[begin : begin + len(key)] == key:
+                code = halves[slot]
                 return (code in members) is not (code in changed)
             at += 1
         code = view.newer.find(key)
@@ -121,17 +121,17 @@ class MembershipReader:
             key = user.encode() + view.tails[workspace]
         except (KeyError, UnicodeEncodeError):
             return view.segments_of(workspace, user)
-        found: list[str] = []
-        base, users = view.base, view.base.dictionary
-        slots, at = users.slots, crc32(key) >> users.shift
+        slots, shift, texts, first, halves = view.users
+        at = crc32(key) >> shift
         while slot := slots[at]:
-            begin = slot * HALF_BYTES + users.first_text
-            if users.texts[begin : begin + len(key)] == key:
-                code = users.halves[slot]
-                if code in view.changed:
+            begin = slot * HALF_BYTES + first
+            if texts[begin : begin + len(key)] == key:
+                code = halves[slot]
+                changed, ids, rows, first, offsets = view.rows
+                if code in changed:
                     return view.ids_of(code)
-                ids, first, offsets = view.ids, base.first_row, base.row_offsets
-                for segment in base.rows[first + offsets[code] : first + offsets[code + 1]]:
+                found: list[str] = []
+                for segment in rows[first + offsets[code] : first + offsets[code + 1]]:
                     found.append(ids[segment])  # noqa: PERF401 -- half as long as a comprehension
                 return found
             at += 1

@@ -13,7 +13,7 @@ from pyroaring import BitMap
 from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
-from heapline.memberships.columns import Columns
+from heapline.memberships.columns import UNKNOWN, Columns, code_bytes, codes_of
 from heapline.memberships.dictionary import NOBODY
 from heapline.memberships.errors import UnknownSegment, UnknownWorkspace
 from heapline.memberships.evaluation import (
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from heapline.memberships.overlay import Overlay
     from heapline.memberships.segments import SegmentRow
 
-_UNKNOWN: Final = -1
-_CODE_BYTES: Final = 4
 _SHOWN_MS: Final = 1_000
 
 
@@ -56,8 +54,9 @@ class Memberships:
         freshness: generation, position and time.
         base: its base; the next generation need not open it again.
         newer: the users who came after the base.
-        changed: the codes of the users who differ from the base.
-        ids: of all segments, by their codes.
+        users: how to find the others; see `Dictionary.parts`.
+        rows: how to find a user's segments: the codes of the users who differ from the base; ids of
+            all segments, by their codes; and of the base `rows`, `first_row` and `row_offsets`.
         tails: what the keys of each workspace end with.
         lookups: by workspace and segment, for those asked for before: what keys end with, and the
             segment's bitmaps in both files.
@@ -71,6 +70,9 @@ class Memberships:
         UnknownSegment: by every question about one segment the workspace has not synced.
     """
 
+    # Slots are found in one step, whatever else is kept in the dictionary.
+    __slots__ = ("__dict__", "base", "lookups", "newer", "rows", "tails", "users")
+
     def __init__(self, base: Base, overlay: Overlay, clock: Clock | None = None) -> None:
         self.freshness = overlay.freshness
         self._now_ms = (clock or SystemClock()).epoch_ms
@@ -78,14 +80,15 @@ class Memberships:
         self.base = base
         self._overlay = overlay
         self.newer = overlay.dictionary(base.users)
-        self.changed = overlay.changed
+        self.users = base.dictionary.parts
         self._columns = Columns(base, overlay, self.newer)
         self.tails = {name: tail_of(code) for code, name in enumerate(overlay.workspaces)}
         self._codes: dict[str, dict[str, int]] = {name: {} for name in overlay.workspaces}
         for code, row in enumerate(overlay.segments):
             self._codes[row.workspace][row.segment_id] = code
         self._code_bytes: dict[str, dict[str, bytes]] = {}
-        self.ids = [row.segment_id for row in overlay.segments]
+        self._ids = [row.segment_id for row in overlay.segments]
+        self.rows = overlay.changed, self._ids, base.rows, base.first_row, base.row_offsets
         self.lookups: dict[str, dict[str, tuple[bytes, BitMap, BitMap]]]
         self.lookups = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
@@ -126,7 +129,7 @@ class Memberships:
 
     def ids_of(self, code: int) -> list[str]:
         """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
-        return [self.ids[segment] for segment in self._row(code)]
+        return [self._ids[segment] for segment in self._row(code)]
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.
@@ -143,7 +146,7 @@ class Memberships:
         """Give the segments a user is in, each with the time since when; see `entered_at_ms`."""
         code = self._code(self._tail(workspace), user)
         return [
-            (self.ids[segment], self._entered_at_ms(code, segment)) for segment in self._row(code)
+            (self._ids[segment], self._entered_at_ms(code, segment)) for segment in self._row(code)
         ]
 
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
@@ -163,7 +166,7 @@ class Memberships:
         """Tell as `check`, for users and segments in two columns of one length."""
         asked = self._asked(workspace, segments)
         held: list[bool | None] = self._held(workspace, users, asked).tolist()
-        for place in np.flatnonzero(asked == _UNKNOWN).tolist():
+        for place in np.flatnonzero(asked == UNKNOWN).tolist():
             held[place] = None
         return held
 
@@ -293,7 +296,7 @@ class Memberships:
         if code == NOBODY:
             return ()
         row = self.base.row(code)
-        if code not in self.changed:
+        if code not in self._overlay.changed:
             return row
         changes = self._overlay.changes_of(code)
         return _toggled(list(row), changes) if row else changes
@@ -325,15 +328,8 @@ class Memberships:
         """Give the codes of the segments of which can be said who is in them."""
         codes = self._code_bytes.get(workspace)
         if codes is None:
-            said = self._said_in(workspace)
-            codes = {name: code.to_bytes(_CODE_BYTES, "little") for name, code in said.items()}
-            self._code_bytes[workspace] = codes
-        try:
-            joined = b"".join(map(codes.__getitem__, segments))
-        except KeyError:
-            nothing = _UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
-            joined = b"".join(codes.get(segment, nothing) for segment in segments)
-        return np.frombuffer(joined, np.int32)
+            codes = self._code_bytes[workspace] = code_bytes(self._said_in(workspace))
+        return codes_of(segments, codes)
 
     def _said_in(self, workspace: str) -> dict[str, int]:
         """Give the segments of which can be said who is in them."""
