@@ -53,6 +53,24 @@ def keys_in_columns(keys: Sequence[bytes | None]) -> Keys | None:
     # Without escapes every quote begins or ends a text, and a line end stands between two keys.
     if joined.count(b"\n") != count - 1 or len(joined.translate(None, _UNUSUAL)) != len(joined):
         return None
+    return _of_one_segment(text, count) or _of_any(text, count)
+
+
+def _of_one_segment(text: str, count: int) -> Keys | None:
+    """Take keys apart that differ in their users only, as neighbours mostly do: twice as quick."""
+    first = text.split('"', _QUOTES)
+    if len(first) <= _QUOTES or text.count('"') != _QUOTES * count:
+        return None
+    before, after = f'["{first[1]}","', f'","{first[5]}"]'
+    if not (text.startswith(before) and text.endswith(after)):
+        return None
+    users = text[len(before) : -len(after)].split(f"{after}\n{before}")
+    if len(users) != count:
+        return None
+    return Keys(users, [(first[1], first[5])], np.zeros(count, np.int32))
+
+
+def _of_any(text: str, count: int) -> Keys | None:
     parts = text.split('"')
     as_written = (
         len(parts) == _QUOTES * count + 1

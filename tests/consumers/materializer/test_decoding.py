@@ -190,6 +190,32 @@ def test_columns_say_what_the_exact_way_says(
         assert {*by_columns.turns} <= {*exactly.turns}
 
 
+ALIKE = [
+    b'["a","u","s"]',
+    b'["a","v","s"]',
+    b'["a","","s"]',
+    b'["a","\xc3\xbc, ]","s"]',
+    b'["a","u","t"]',
+    b'["b","u","s"]',
+    b'["a","s"]',
+    b'["a","u","x","s"]',
+    b'["a","u","s"',
+    b'["a","u","s"]\n["a","v","s"]',
+    b'["a","u"',
+    b',"s"]',
+]
+
+
+@given(st.lists(st.sampled_from(ALIKE[:4]) | st.sampled_from(ALIKE), min_size=1, max_size=6))
+def test_keys_of_one_segment_are_read_as_any(keys: list[bytes]) -> None:
+    """Neighbours that differ in their users only, and what merely looks like it."""
+    messages = [message(n, key, headers=[(AT, b"8")]) for n, key in enumerate(keys)]
+    by_columns = reader().in_columns(messages)
+    assert (by_columns is None) == (not set(keys) <= set(ALIKE[:6]))
+    if by_columns is not None:
+        assert by_columns.changes.facts() == reader().one_by_one(messages).changes.facts()
+
+
 @given(st.lists(CHANGES, min_size=1, max_size=6))
 def test_records_without_escapes_are_read_in_columns(changes: list[MembershipChange]) -> None:
     """The quick way is taken for what heapline writes, unless an id needs an escape."""
