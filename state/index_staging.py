@@ -167,7 +167,7 @@ class _Users:
         if not rows.size:
             return codes
         users = raw.user if rows.size == len(raw) else [raw.user[row] for row in rows.tolist()]
-        groups = list(key_groups(users, workspaces[rows]))
+        groups = list(key_groups(users, _one_if_alike(workspaces[rows])))
         found = self._known.find_users(groups, rows.size)
         codes[rows] = found
         unknown = found < 0
@@ -193,8 +193,10 @@ class _Users:
         first: NDArray[np.int64],
     ) -> None:
         """Give codes to new users, in the order in which they enter."""
-        entering = np.unique(first[first >= 0])
         new = np.flatnonzero(first >= 0)
+        enters_first = np.zeros(rows.size, np.bool_)
+        enters_first[first[new]] = True
+        entering = np.flatnonzero(enters_first)
         codes[rows[new]] = np.searchsorted(entering, first[new]) + self._known.user_count
         chosen = rows[entering]
         ids = [raw.user[row] for row in chosen.tolist()]
@@ -203,6 +205,11 @@ class _Users:
     def new_users(self) -> NewUsers:
         """Give those that are new, in the order of their codes."""
         return self._new_users
+
+
+def _one_if_alike(codes: NDArray[np.int64]) -> int | NDArray[np.int64]:
+    one = int(codes[0])
+    return one if (codes == one).all() else codes
 
 
 def _effective(
