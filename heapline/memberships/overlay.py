@@ -17,7 +17,7 @@ that took minutes is made current by taking what it merged out of the overlay on
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,6 +29,7 @@ from heapline.memberships.dictionary import Dictionary
 from heapline.memberships.segments import Freshness, SegmentRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,10 +82,15 @@ class Overlay:
         place = self._places.get(segment)
         return self._nobody if place is None else self._bitmaps[place]
 
-    def changes_of(self, user: int) -> memoryview:
-        """Give the segments in which a user, one of `changed`, differs from the base."""
-        place = self.changed.rank(user)
-        return self._segments[self._starts[place - 1] : self._starts[place]]
+    def row(self, user: int, before: Iterable[int]) -> list[int]:
+        """Give the segments of a user, one of `changed`, from those in the base; both ascend."""
+        place, row = self.changed.rank(user), list(before)
+        for segment in self._segments[self._starts[place - 1] : self._starts[place]]:
+            if segment in row:
+                row.remove(segment)
+            else:
+                insort(row, segment)
+        return row
 
     def entered_at_ms(self, user: int, segment: int) -> int | None:
         """Tell when a user entered a segment, by codes; None if not since the base."""

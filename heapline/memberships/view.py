@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from heapline.memberships.segments import SegmentRow
 
 _SHOWN_MS: Final = 1_000
+_NOTHING: Final[dict[str, tuple[bytes, BitMap, BitMap]]] = {}
 
 
 class Memberships:
@@ -273,9 +273,13 @@ class Memberships:
         }
 
     def _lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
+        found = self.lookups.get(workspace, _NOTHING).get(segment)
+        if found is not None:
+            return found
         code = self._segment_code(workspace, segment)
         found = self.tails[workspace], self.base.bitmap(code), self._overlay.bitmap(code)
-        return self.lookups[workspace].setdefault(segment, found)
+        self.lookups[workspace][segment] = found
+        return found
 
     def _tail(self, workspace: str) -> bytes:
         tail = self.tails.get(workspace)
@@ -296,10 +300,7 @@ class Memberships:
         if code == NOBODY:
             return ()
         row = self.base.row(code)
-        if code not in self._overlay.changed:
-            return row
-        changes = self._overlay.changes_of(code)
-        return _toggled(list(row), changes) if row else changes
+        return self._overlay.row(code, row) if code in self._overlay.changed else row
 
     def _entered_at_ms(self, user: int, segment: int) -> int:
         """Tell for somebody who is in."""
@@ -382,17 +383,6 @@ class Memberships:
         everyone = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
         said = {segment: bitmaps[segment] for segment in self._said_in(workspace)}
         return everyone, decide_all(audience.rule, everyone, said.get, self._reasons(workspace))
-
-
-def _toggled(row: list[int], changes: Iterable[int]) -> list[int]:
-    """Change an ascending row; of changes there are few."""
-    for segment in changes:
-        at = bisect_left(row, segment)
-        if row[at : at + 1] == [segment]:
-            del row[at]
-        else:
-            row.insert(at, segment)
-    return row
 
 
 def _audience(audience: object) -> Audience:
