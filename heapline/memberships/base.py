@@ -125,8 +125,11 @@ class Base:
         """Tell for pairs of codes whether the user is in the segment; any other code is in none."""
         if not self._rows.size:
             return np.zeros(users.size, np.bool_)
-        inside = (users >= 0) & (users < self.users) & (segments >= 0) & (segments < self.segments)
-        container = segments.astype(np.int64) * self._containers + (users >> CONTAINER_BITS)
+        wanted = segments.astype(np.int64)
+        # A negative code is a large one without its sign.
+        inside = users.view(np.uint64) < self.users
+        inside &= wanted.view(np.uint64) < self.segments
+        container = wanted * self._containers + (users >> CONTAINER_BITS)
         place = self._bit_places.take(container, mode="clip")
         bits = self._bits.take(place + ((users & _IN_CONTAINER) >> 3), mode="clip")
         bits >>= (users & 7).astype(np.uint8)

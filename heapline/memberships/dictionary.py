@@ -190,9 +190,10 @@ class Dictionary:
     def find_many(self, groups: Iterable[KeyGroup], count: int) -> NDArray[np.int64]:
         """Give the codes of a column of `count` users, `NOBODY` where there is none."""
         codes = np.full(count, NOBODY, np.int64)
-        for group in groups:
-            if self._users:
-                codes[group.rows] = self._find_group(group)
+        for group in groups if self._users else ():
+            if group.rows.size == count:
+                return self._find_group(group)
+            codes[group.rows] = self._find_group(group)
         return codes
 
     def text(self, code: int) -> str:
@@ -218,7 +219,7 @@ class Dictionary:
         if group.length > LONG_BYTES:
             each = map(self.find, map(group.key, range(group.rows.size)))
             return np.fromiter(each, np.int64, group.rows.size)
-        at = (group.hashes.astype(np.uint64) >> np.uint64(self._shift)).astype(np.int64)
+        at = (group.hashes >> np.uint32(self._shift)).astype(np.int64)
         found, further = self._at(at, group.words)
         while further.size > _FEW:
             found[further], left = self._at(at[further] + 1, group.words[further])
