@@ -21,6 +21,7 @@ _MALLOC: Final = (
     (-1, 128 * _MIB),  # M_TRIM_THRESHOLD: so much may lie free at the end of the heap
     (-2, 16 * _MIB),  # M_TOP_PAD: so much more is taken than is needed
     (-3, 32 * _MIB),  # M_MMAP_THRESHOLD: what is longer is a mapping of its own, gone when freed
+    (-8, 1),  # M_ARENA_MAX: librdkafka's threads take and free as well, and would keep as much each
 )
 """See mallopt(3); the last is what malloc itself would come to after some long arrays."""
 

@@ -44,6 +44,7 @@ _FIRST_MS: Final = 0
 _LAST_MS: Final = 4_102_444_800_000
 """The year 2100; events of other times are rare, and mapped one by one."""
 _EXACT: Final = -1
+_SMALL: Final = (1 << 16) - 1
 _FRAMING: Final = itemgetter(slice(FRAMING_BYTES))
 
 
@@ -89,7 +90,7 @@ class Intake:
             self._count_places(stretch)
             exact += stretch.records.values()
             dispatcher.trackers[partition].add_stretch(stretch)
-        for slab in _slabs(columns, stretches, inside, mapped, self._records):
+        for slab in _slabs(columns, verdict.fates, codes, stretches, inside, mapped, self._records):
             self._send_off(slab)
         for stretch in stretches.values():
             dispatcher.settling.took_stretch(stretch)
@@ -243,6 +244,8 @@ def _stretch(
 
 def _slabs(
     columns: Columns,
+    fates: list[Fate],
+    codes: Integers,
     stretches: dict[int, Stretch],
     inside: Integers,
     mapped: pl.DataFrame,
@@ -251,26 +254,45 @@ def _slabs(
     """Give the mapped rows by partition and workspace; `inside` says where in their stretch."""
     if not mapped.height:
         return
-    mapped = mapped.sort("place", "workspace", maintain_order=True)
-    runs = mapped.select(pl.struct("place", "workspace").rle().alias("run"))["run"]
+    order, first_of_each = _grouped(columns, mapped["row"].to_numpy(), fates, codes)
+    mapped = mapped[order]
     lengths = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
     ends = np.cumsum(lengths + 1) - 1
     bodies: bytes = mapped["body"].str.join(",").cast(pl.Binary).item()
     hashes = hashes_of(mapped["identity"])
     taken = mapped["row"].to_numpy()
     values = [columns.values[row] or b"" for row in taken.tolist()]
-    start = 0
-    for run in runs:
-        stop = start + run["len"]
+    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    workspaces = mapped["workspace"].gather(first_of_each).to_list()
+    stops = [*first_of_each.tolist()[1:], len(values)]
+    for start, stop, workspace in zip(first_of_each.tolist(), stops, workspaces, strict=True):
         begin = int(ends[start] - lengths[start])
         yield Slab(
-            stretches[run["value"]["place"]],
-            run["value"]["workspace"],
+            stretches[columns.places[taken[start]]],
+            workspace,
             inside[taken[start:stop]],
             values[start:stop],
+            np.cumsum(sizes[start:stop]),
             bodies[begin : int(ends[stop - 1])],
             ends[start:stop] - begin,
             hashes[start:stop].copy(),
             make_records,
         )
-        start = stop
+
+
+def _grouped(
+    columns: Columns, taken: Integers, fates: list[Fate], codes: Integers
+) -> tuple[Integers, Integers]:
+    """Order rows by partition and workspace.
+
+    Returns:
+        The order, and where in it each group begins.
+    """
+    known = {each: code for code, each in enumerate(sorted({fate.workspace for fate in fates}))}
+    workspaces = np.array([known[fate.workspace] for fate in fates])
+    groups = columns.places[taken] * len(known) + workspaces[codes[taken]]
+    if groups.max() <= _SMALL:
+        groups = groups.astype(np.uint16)  # which numpy orders by radix sort
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    return order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from heapline.settings import KafkaSettings
 
 READ_AT_ONCE: Final = 1_000
-_DECIDED_AT_ONCE: Final = 10_000
+_DECIDED_AT_ONCE: Final = 8_000
 """Decoded and mapped in one go: enough to make the price of columns small, few enough to be soon
 over."""
 _POSITIONS_SECONDS: Final = 30.0

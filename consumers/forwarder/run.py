@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 from contextlib import ExitStack, closing
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from prometheus_client import start_http_server
@@ -81,6 +83,7 @@ def forward(
         accept_loss=accept_loss,
     )
     source.check_topics()
+    _import_beside()
     _serve_metrics(settings.forwarder)
     transactional_id = names.transactional_id("forwarder", settings.instance_id)
     make = make_producer or _producer
@@ -127,12 +130,20 @@ def forward(
         return loop.run(until_caught_up=until_caught_up)
 
 
-def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
-    # Polars takes a while to import, which the first events after a start need not wait for. One
-    # thread, unless somebody says otherwise: batches are small, and idle workers cost more than
-    # they give.
+def _import_beside() -> None:
+    """Import what decides on many events at once while the group is joined.
+
+    Polars takes a while to import, which the first events after a start need not wait for. One
+    thread, unless somebody says otherwise: batches are small, and idle workers cost more than they
+    give.
+    """
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    from consumers.forwarder.intake import Intake  # noqa: PLC0415
+    module = "consumers.forwarder.intake"
+    Thread(target=import_module, args=(module,), name="import", daemon=True).start()
+
+
+def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
+    from consumers.forwarder.intake import Intake  # noqa: PLC0415 -- see `_import_beside`
 
     return Intake(dispatcher, decoder)
 

@@ -191,6 +191,7 @@ class Slab:
     Attributes:
         stretch, rows: which rows; the arrays below go along with `rows`.
         values: as read.
+        value_ends: how many bytes they come to, up to each.
         body: what Heap gets for all of them, in order, with commas in between.
         ends: where each row's share of `body` ends.
         identities: a 64-bit hash of each row's identity.
@@ -202,6 +203,7 @@ class Slab:
     workspace: str
     rows: Integers
     values: list[bytes]
+    value_ends: Integers
     body: bytes
     ends: Integers
     identities: NDArray[np.uint64]
@@ -234,7 +236,8 @@ class Slab:
     def bytes_between(self, start: int, stop: int) -> int:
         """Count the bytes of values and bodies of some rows."""
         bodies = int(self.ends[stop - 1]) - self._begin(start) - (stop - start - 1)
-        return bodies + sum(map(len, self.values[start:stop]))
+        before = int(self.value_ends[start - 1]) if start else 0
+        return bodies + int(self.value_ends[stop - 1]) - before
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,8 +80,8 @@ def test_the_example_describes_every_setting(tmp_path: Path) -> None:
     for setting in catalogue():
         assert f"# {setting.name}=" in text
         assert setting.field.description
-    assert "HEAPLINE_FORWARDER__MEMORY_BYTES=268435456" in text
-    assert "(bytes; default: 268435456)" in text
+    assert "HEAPLINE_FORWARDER__MEMORY_BYTES=167772160" in text
+    assert "(bytes; default: 167772160)" in text
     assert str(tmp_path.home()) not in text
 
 
