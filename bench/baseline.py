@@ -1,9 +1,9 @@
 """The baseline: one event per request, as the known Heap destinations send them.
 
-`python -m bench.baseline --events N --in-flight M`: read, decode, post with the same HTTP client
-the forwarder uses, over connections kept alive, wait for the answers, commit once a batch. It does
-less than a forwarder has to: no gate, no limits, no retries, no dead letters, no counts. Prints one
-line of JSON at the end, see `Run`.
+`python -m bench.baseline --events N --in-flight M`: read, decode, post with httpx as everybody uses
+it, over connections kept alive, wait for the answers, commit once a batch. It does less than a
+forwarder has to: no gate, no limits, no retries, no dead letters, no counts. Prints one line of
+JSON at the end, see `Run`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import httpx
 import orjson
 from confluent_kafka import Consumer
 
@@ -34,8 +35,7 @@ from heapline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from heapline.http import HttpClient
-    from heapline.settings import KafkaSettings
+    from heapline.settings import HeapSettings, KafkaSettings
 
 _READ_AT_ONCE: Final = 500
 _HEADERS: Final = {"content-type": "application/json"}
@@ -92,10 +92,54 @@ def batches(consumer: Consumer, events: int, at_once: int = _READ_AT_ONCE) -> It
             consumer.commit(asynchronous=True)
 
 
+class Client(Protocol):
+    """Posts a body and gives the status; safe to share between threads."""
+
+    def post(self, url: str, body: bytes) -> int | None:
+        """Post and wait for the answer."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class PlainClient:
+    """httpx's own client."""
+
+    def __init__(self, settings: HeapSettings, connections: int) -> None:
+        self._http = httpx.Client(
+            timeout=settings.timeout_seconds, limits=httpx.Limits(max_connections=connections)
+        )
+
+    def post(self, url: str, body: bytes) -> int:
+        """See `Client.post`."""
+        return self._http.post(url, content=body, headers=_HEADERS).status_code
+
+    def close(self) -> None:
+        """See `Client.close`."""
+        self._http.close()
+
+
+class LeanClient:
+    """The forwarder's."""
+
+    def __init__(self, settings: HeapSettings, connections: int) -> None:
+        self._http = HttpxClient.for_heap(settings, connections)
+
+    def post(self, url: str, body: bytes) -> int | None:
+        """See `Client.post`."""
+        return self._http.request("POST", url, body=body, headers=_HEADERS).status
+
+    def close(self) -> None:
+        """See `Client.close`."""
+        self._http.close()
+
+
 class Poster:
     """Decodes events and posts them one by one; safe to share between threads."""
 
-    def __init__(self, http: HttpClient, url: str, decoder: Decoder) -> None:
+    def __init__(self, http: Client, url: str, decoder: Decoder) -> None:
         self._http = http
         self._url = url
         self._decoder = decoder
@@ -105,12 +149,13 @@ class Poster:
         refused = 0
         for value in values:
             body = single_request(self._decoder.decode(value), "1000")
-            answer = self._http.request("POST", self._url, body=body, headers=_HEADERS)
-            refused += answer.status != _OK
+            refused += self._http.post(self._url, body) != _OK
         return refused
 
 
-def run(events: int, in_flight: int) -> Run:
+def run(
+    events: int, in_flight: int, client: Callable[[HeapSettings, int], Client] = PlainClient
+) -> Run:
     """Send so many events in a request each, so many requests at a time."""
     imported = Reading.now()
     settings = load_settings()
@@ -119,7 +164,7 @@ def run(events: int, in_flight: int) -> Run:
     with ExitStack() as stack:
         decoder = Decoder("CommandAIEvent", stack.enter_context(Registry(settings.schema_registry)))
         consumer = stack.enter_context(closing(consumer_of_all(settings.kafka)))
-        http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, in_flight)))
+        http = stack.enter_context(closing(client(settings.heap, in_flight)))
         pool = stack.enter_context(ThreadPoolExecutor(in_flight))
         poster = Poster(http, track_url(Region.US, settings.heap.api_url), decoder)
         for values in batches(consumer, events):

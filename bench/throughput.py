@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 TARGET: Final = 40.0
 BASELINE_EVENTS: Final = 5_000
 IN_FLIGHT: Final = ForwarderSettings().requests_in_flight
-_COLUMNS: Final = ("forwarder", f"baseline, {IN_FLIGHT} at a time", "baseline, one at a time")
+_COLUMNS: Final = (
+    "forwarder",
+    f"baseline, {IN_FLIGHT} at a time",
+    "baseline, one at a time",
+    "the same by the forwarder's transport",
+)
 _LONGEST_SECONDS: Final = 600.0
 _MIB: Final = 2**20
 
@@ -91,11 +96,13 @@ class Round:
         alike: the baseline with as many requests in flight as the forwarder may have.
         lone: the baseline with one request at a time. It spends the least processor time a request
             can take, but waits for each answer: at Heap's 100 ms it would send ten events a second.
+        lean: the same, sent by the forwarder's transport instead of httpx's own.
     """
 
     forwarder: Speed
     alike: Speed
     lone: Speed
+    lean: Speed
 
     def ratio(self, baseline: Speed) -> float:
         """Give how many times the baseline's events per processor second the forwarder has."""
@@ -125,6 +132,7 @@ def _round(world: World, heap: CountingHeap, count: int, turn: int) -> Round:
         "forwarder": lambda: run_forwarder(installation, heap, count),
         "alike": lambda: run_baseline(installation, heap, few, IN_FLIGHT),
         "lone": lambda: run_baseline(installation, heap, few, 1),
+        "lean": lambda: run_baseline(installation, heap, few, 1, "bench.lean_baseline"),
     }
     order = list(runs)[turn % len(runs) :] + list(runs)[: turn % len(runs)]
     return Round(**{name: runs[name]() for name in order})
@@ -183,23 +191,25 @@ def _check(arrived: Count, expected: int) -> None:
 
 def section(rounds: Sequence[Round]) -> Section:
     """Write the report."""
-    forwarder, alike, lone = (
+    forwarder, alike, lone, lean = (
         [round_.forwarder for round_ in rounds],
         [round_.alike for round_ in rounds],
         [round_.lone for round_ in rounds],
+        [round_.lean for round_ in rounds],
     )
     ratios = {
         f"{IN_FLIGHT} in flight, as the forwarder": _ratios(rounds, lambda r: r.alike),
         "one at a time": _ratios(rounds, lambda r: r.lone),
+        "one at a time by the forwarder's transport": _ratios(rounds, lambda r: r.lean),
     }
     each = [_row(number, round_) for number, round_ in enumerate(rounds, 1)]
     medians = [
-        (label, *(_spread(runs, of, form) for runs in (forwarder, alike, lone)))
+        (label, *(_spread(runs, of, form) for runs in (forwarder, alike, lone, lean)))
         for label, of, form in _FIGURES
     ]
     lines = [
         f"{forwarder[0].events:,} events from Kafka to a counting HTTP server in another process;",
-        f"baseline: {lone[0].events:,} events, one per request, with the same HTTP client",
+        f"baseline: {lone[0].events:,} events, one per request, with httpx",
         "",
         *table([("events per CPU-second", *_COLUMNS), *each]),
         "",
@@ -221,12 +231,13 @@ def section(rounds: Sequence[Round]) -> Section:
         "forwarder": _plain(forwarder),
         "baseline_alike": _plain(alike),
         "baseline_lone": _plain(lone),
+        "baseline_lean": _plain(lean),
     }
     return Section("throughput", lines, figures)
 
 
 def _row(number: int, round_: Round) -> tuple[str, ...]:
-    speeds = (round_.forwarder, round_.alike, round_.lone)
+    speeds = (round_.forwarder, round_.alike, round_.lone, round_.lean)
     return (f"round {number}", *(f"{speed.per_cpu_second:,.0f}" for speed in speeds))
 
 
