@@ -14,11 +14,11 @@ from confluent_kafka import Producer
 
 from bench.events import WORKSPACES
 from heapline.errors import TryAgainLater
-from heapline.heap.connection import Region, Send
+from heapline.heap.connection import Connection, Region, Send
 from heapline.kafka.clients import producer_config
 from heapline.kafka.codec import FRAMING_BYTES, Encoder
 from heapline.kafka.registry import Registry
-from heapline.kafka.topics import EVENTS, Names
+from heapline.kafka.topics import CONNECTIONS, EVENTS, Names
 from heapline.settings import PREFIX, KafkaSettings, SchemaRegistrySettings, Settings
 from heapline.words import AppId
 from operations.schemas import register
@@ -96,10 +96,22 @@ class Installation:
         with Registry(settings.schema_registry) as schemas:
             register(schemas, names)
             connections = ConnectionRegistry(settings.kafka, schemas)
-            for number, workspace in enumerate(workspaces):
-                patch = ConnectionPatch(app_id=app_id(number), region=Region.US, send=Send.ON)
-                _patiently(partial(connections.set, workspace, patch))
+            patch = ConnectionPatch(app_id=app_id(0), region=Region.US, send=Send.ON)
+            _patiently(partial(connections.set, workspaces[0], patch))
+            self._connect(names, schemas, workspaces)
         return names
+
+    def _connect(self, names: Names, schemas: Registry, workspaces: Sequence[Workspace]) -> None:
+        """Write the rows of all but the first at once: one by one, thousands would take minutes."""
+        encoder = Encoder("HeapConnection", schemas.id_for_writing(names, CONNECTIONS))
+        producer = Producer(producer_config(self.settings.kafka, "bench"))
+        now_ms = time.time_ns() // 1_000_000
+        for number, workspace in list(enumerate(workspaces))[1:]:
+            row = Connection(workspace, 1, now_ms, app_id(number), Region.US, Send.ON)
+            topic, value = names.topic(CONNECTIONS), encoder.encode(row.to_record())
+            _produce(producer, topic, workspace, value)
+        if producer.flush(_FLUSH_SECONDS):
+            raise TimeoutError("the broker did not take the connections in time")
 
     def encoder(self) -> Encoder:
         """Give the encoder of events."""
