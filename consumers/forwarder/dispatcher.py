@@ -6,6 +6,7 @@ asks `plan`, sends, hands answers back, and writes down what is settled.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _FEED_EVERY_SECONDS: Final = 0.05
 """Often enough for lanes that hold seconds of events, and cheap with thousands of workspaces."""
 _SPILL_EVERY_SECONDS: Final = 0.5
+_SPILL_SECONDS_A_LANE: Final = 0.0002
+"""With thousands of lanes less often: looking at one takes some 5 microseconds."""
 _SWEEP_EVERY_SECONDS: Final = 10.0
 _DESKS_REMEMBERED: Final = 10_000
 """Anybody can make up workspaces: their desks must not fill memory."""
@@ -252,24 +255,25 @@ class Dispatcher:
         if now.monotonic >= self._feed_at:
             self._feed_at = now.monotonic + _FEED_EVERY_SECONDS
             self._feed(now)
-        turns = list(self._busy)
-        while turns:
-            turns = [key for key in turns if key in self._busy]
-            for key in list(turns):
-                if self.in_flight >= self._settings.requests_in_flight:
-                    turns.clear()
-                    break
-                lane = self._busy.pop(key)
-                request = lane.plan(now.monotonic, self._next_request)
-                if not lane.idle:
-                    self._busy[key] = lane
-                if request is None:
-                    turns.remove(key)
-                    continue
+        if self.in_flight < self._settings.requests_in_flight:
+            yield from self._in_turn(now)
+        self._spill(now)
+
+    def _in_turn(self, now: Now) -> Iterator[Request]:
+        turns = deque(self._busy)
+        while turns and self.in_flight < self._settings.requests_in_flight:
+            key = turns.popleft()
+            lane = self._busy.pop(key, None)
+            if lane is None:  # it has sent all it had
+                continue
+            request = lane.plan(now.monotonic, self._next_request)
+            if not lane.idle:
+                self._busy[key] = lane
+            if request is not None:
+                turns.append(key)
                 self._next_request += 1
                 self.in_flight += 1
                 yield request
-        self._spill(now)
 
     def rested(self, due_ms: int, now: Now) -> bool:
         """Whether no deferred record that was due at a time is on its way, or could be.
@@ -352,7 +356,8 @@ class Dispatcher:
 
     def _spill(self, now: Now) -> None:
         if now.monotonic >= self._spill_at:
-            self._spill_at = now.monotonic + _SPILL_EVERY_SECONDS
+            seconds = len(self._busy) * _SPILL_SECONDS_A_LANE
+            self._spill_at = now.monotonic + max(_SPILL_EVERY_SECONDS, seconds)
             for lane in list(self._busy.values()):
                 self._spill_lane(lane, now)
             if self.window.full:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from heapline.settings import Settings
 
 _METRICS_EVERY_SECONDS: Final = 1.0
+_METRICS_SELDOM_SECONDS: Final = 10.0
+_SECONDS_A_LANE: Final = 0.001
 _STATUS_EVERY_SECONDS: Final = 2.0
 _log = logger(__name__)
 
@@ -70,7 +72,7 @@ class Reporter:
             self._started_ms = now.epoch_ms
         if now.monotonic < self._metrics_at:
             return
-        self._metrics_at = now.monotonic + _METRICS_EVERY_SECONDS
+        self._metrics_at = now.monotonic + _seconds_between(len(self._dispatcher.lanes))
         partitions = list(observation.partitions(self._dispatcher, now))
         workspaces, more = observation.workspaces(self._dispatcher, self._settings.limits, now)
         self._counts()
@@ -131,6 +133,11 @@ class Reporter:
                 states["open" if lane.open(now.monotonic) else "backing_off"] += 1
         for state, count in states.items():
             metrics.LANES.labels(state).set(count)
+
+
+def _seconds_between(lanes: int) -> float:
+    """Give how long to wait for the next report: looking at thousands of lanes takes its time."""
+    return min(_METRICS_SELDOM_SECONDS, max(_METRICS_EVERY_SECONDS, lanes * _SECONDS_A_LANE))
 
 
 def _set_partitions(partitions: list[PartitionStatus], now: Now) -> None:
