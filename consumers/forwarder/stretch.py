@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ROW_BYTES: Final = 200
 """Memory reckoned for a row besides its value and body: its place in columns, the bytes object."""
+SLAB_BYTES: Final = 1_500
+"""And for a slab, which may hold one row only: its arrays, list and objects."""
 WAITING: Final = 0
 SETTLED: Final = 1
 IS_RECORD: Final = 2
@@ -234,10 +236,11 @@ class Slab:
         return int(self.ends[row - 1]) + 1 if row else 0
 
     def bytes_between(self, start: int, stop: int) -> int:
-        """Count the bytes of values and bodies of some rows."""
+        """Count the bytes of values and bodies of some rows, and their part in the slab's own."""
         bodies = int(self.ends[stop - 1]) - self._begin(start) - (stop - start - 1)
         before = int(self.value_ends[start - 1]) if start else 0
-        return bodies + int(self.value_ends[stop - 1]) - before
+        own = (stop - start) * (SLAB_BYTES // len(self.values))
+        return bodies + int(self.value_ends[stop - 1]) - before + own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
