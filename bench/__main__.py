@@ -13,6 +13,7 @@ import orjson
 from rich.console import Console
 
 from bench import (
+    console_cost,
     console_pages,
     full_speed,
     http_lookups,
@@ -45,6 +46,7 @@ ALL: Final = (
     "index",
     "http_lookups",
     "transport",
+    "console_cost",
     "console_pages",
     "publishing",
     "throughput",
@@ -124,6 +126,7 @@ def measured(chosen: argparse.Namespace) -> Iterator[Section]:
         speedy = chosen.events if chosen.quick else full_speed.EVENTS
         samples = _QUICK_SAMPLES if chosen.quick else _SAMPLES
         parts: dict[str, Callable[[], Section]] = {
+            "console_cost": lambda: console_cost.measure(world, heap, chosen.events, chosen.rounds),
             "console_pages": lambda: console_pages.measure(
                 world, console_pages.QUICK if chosen.quick else console_pages.Scale()
             ),

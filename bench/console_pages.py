@@ -85,7 +85,7 @@ def measure(world: World, scale: Scale = Scale()) -> Section:
         installation.fill(events(scale.events, now_ms=now_ms, workspaces=(ACME,)))
         _write_segments(installation, filled.segments, now_ms)
         state = {"HEAPLINE_STATE__DIRECTORY": folder}
-        with _served(installation, state) as port:
+        with served(installation, state) as port:
             times = {
                 name: _loaded(port, path, scale.requests) for name, path in pages(filled).items()
             }
@@ -147,7 +147,8 @@ def _write_segments(installation: Installation, segments: Sequence[str], now_ms:
 
 
 @contextmanager
-def _served(installation: Installation, state: dict[str, str]) -> Iterator[int]:
+def served(installation: Installation, state: dict[str, str]) -> Iterator[int]:
+    """Serve the console in a process of its own; gives its port."""
     with tempfile.TemporaryDirectory(prefix="heapline-bench-") as folder:
         port_file = Path(folder, "port")
         arguments = ("--port-file", str(port_file), "--parts", "console")

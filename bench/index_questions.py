@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from bench.report import quantile
@@ -89,14 +90,9 @@ class Index:
     def __init__(self, reader: MembershipReader, workspace: str) -> None:
         self._reader = reader
         self._workspace = workspace
-
-    def is_member(self, user: str, segment: str) -> bool:
-        """See `Answerer`."""
-        return self._reader.is_member(self._workspace, user, segment)
-
-    def segments_of(self, user: str) -> Sequence[str]:
-        """See `Answerer`."""
-        return self._reader.segments_of(self._workspace, user)
+        # A method that only calls another one would take a tenth of what is measured.
+        self.is_member = partial(reader.is_member, workspace)
+        self.segments_of = partial(reader.segments_of, workspace)
 
     def check(self, users: Sequence[str], segments: Sequence[str]) -> Sequence[bool | None]:
         """See `Answerer`."""
