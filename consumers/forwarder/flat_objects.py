@@ -157,16 +157,18 @@ class _Strings:
     def _doubtful_keys(self) -> Integers:
         """Find keys that may stand twice in their text, and such as may not pass."""
         keys = np.flatnonzero(self._is_key)
-        size = self._closes[keys] - self._opens[keys] - 1
+        size = self._sizes(keys)
         doubtful = self._alike(keys, size, self._ends_of(keys, size))
         if len(doubtful):
-            size = self._closes[doubtful] - self._opens[doubtful] - 1
-            doubtful = self._alike(doubtful, size, self._word(self._opens[doubtful] + 1, size))
+            sizes = self._sizes(doubtful)
+            doubtful = self._alike(doubtful, sizes, self._word(self._opens[doubtful] + 1, sizes))
         if _FORBIDDEN in self._bytes:
-            size = self._closes[keys] - self._opens[keys] - 1
             head = self._word(self._opens[keys] + 1, size)
             doubtful = np.append(doubtful, keys[head == _FORBIDDEN_WORD])
         return doubtful
+
+    def _sizes(self, strings: Integers) -> Integers:
+        return self._closes[strings] - self._opens[strings] - 1
 
     def _alike(self, keys: Integers, size: Integers, words: Words) -> Integers:
         """Give those with the same text, size and word as another."""

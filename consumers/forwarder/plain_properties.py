@@ -55,7 +55,7 @@ class PlainProperties:
             return texts
         frame = pl.DataFrame({"text": texts}).with_row_index("row")
         rest = self._read(frame.filter(~flat))
-        found = pl.concat([frame.filter(flat), rest]).sort("row")
+        found = pl.concat([frame.filter(flat), rest])
         rows = frame.select("row").join(found, on="row", how="left", maintain_order="left")
         return rows["text"]
 
