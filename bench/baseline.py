@@ -16,16 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import orjson
 from confluent_kafka import Consumer
 
+from bench.carriers import OK, HttpxCarrier
 from bench.reading import Reading, peak_resident_bytes
 from heapline.heap.connection import Region
 from heapline.heap.track import track_url
-from heapline.http import HttpxClient
 from heapline.kafka.clients import consumer_config
 from heapline.kafka.codec import Decoder
 from heapline.kafka.registry import Registry
@@ -35,11 +34,10 @@ from heapline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from heapline.settings import HeapSettings, KafkaSettings
+    from bench.carriers import Carrier
+    from heapline.settings import KafkaSettings
 
 _READ_AT_ONCE: Final = 500
-_HEADERS: Final = {"content-type": "application/json"}
-_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,55 +90,11 @@ def batches(consumer: Consumer, events: int, at_once: int = _READ_AT_ONCE) -> It
             consumer.commit(asynchronous=True)
 
 
-class Client(Protocol):
-    """Posts a body and gives the status; safe to share between threads."""
-
-    def post(self, url: str, body: bytes) -> int | None:
-        """Post and wait for the answer."""
-        ...
-
-    def close(self) -> None:
-        """Close all connections."""
-        ...
-
-
-class PlainClient:
-    """httpx's own client."""
-
-    def __init__(self, settings: HeapSettings, connections: int) -> None:
-        self._http = httpx.Client(
-            timeout=settings.timeout_seconds, limits=httpx.Limits(max_connections=connections)
-        )
-
-    def post(self, url: str, body: bytes) -> int:
-        """See `Client.post`."""
-        return self._http.post(url, content=body, headers=_HEADERS).status_code
-
-    def close(self) -> None:
-        """See `Client.close`."""
-        self._http.close()
-
-
-class LeanClient:
-    """The forwarder's."""
-
-    def __init__(self, settings: HeapSettings, connections: int) -> None:
-        self._http = HttpxClient.for_heap(settings, connections)
-
-    def post(self, url: str, body: bytes) -> int | None:
-        """See `Client.post`."""
-        return self._http.request("POST", url, body=body, headers=_HEADERS).status
-
-    def close(self) -> None:
-        """See `Client.close`."""
-        self._http.close()
-
-
 class Poster:
     """Decodes events and posts them one by one; safe to share between threads."""
 
-    def __init__(self, http: Client, url: str, decoder: Decoder) -> None:
-        self._http = http
+    def __init__(self, carrier: Carrier, url: str, decoder: Decoder) -> None:
+        self._carrier = carrier
         self._url = url
         self._decoder = decoder
 
@@ -149,13 +103,11 @@ class Poster:
         refused = 0
         for value in values:
             body = single_request(self._decoder.decode(value), "1000")
-            refused += self._http.post(self._url, body) != _OK
+            refused += self._carrier.post(self._url, body) != OK
         return refused
 
 
-def run(
-    events: int, in_flight: int, client: Callable[[HeapSettings, int], Client] = PlainClient
-) -> Run:
+def run(events: int, in_flight: int, carrier: Callable[[int], Carrier] = HttpxCarrier) -> Run:
     """Send so many events in a request each, so many requests at a time."""
     imported = Reading.now()
     settings = load_settings()
@@ -164,9 +116,9 @@ def run(
     with ExitStack() as stack:
         decoder = Decoder("CommandAIEvent", stack.enter_context(Registry(settings.schema_registry)))
         consumer = stack.enter_context(closing(consumer_of_all(settings.kafka)))
-        http = stack.enter_context(closing(client(settings.heap, in_flight)))
+        carried = stack.enter_context(closing(carrier(in_flight)))
         pool = stack.enter_context(ThreadPoolExecutor(in_flight))
-        poster = Poster(http, track_url(Region.US, settings.heap.api_url), decoder)
+        poster = Poster(carried, track_url(Region.US, settings.heap.api_url), decoder)
         for values in batches(consumer, events):
             first = first or Reading.now()
             sent += len(values)

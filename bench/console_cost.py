@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPConnection
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from bench.console_pages import served
+from bench.console_pages import loaded, served
 from bench.events import WORKSPACES, events
 from bench.installation import Installation
 from bench.report import Section, Spread, table
@@ -31,7 +31,7 @@ def measure(world: World, heap: CountingHeap, count: int, rounds: int) -> Sectio
     """Forward so many events alone and beside a console by turns.
 
     Raises:
-        RuntimeError: a run failed, or not every event arrived.
+        RuntimeError: a run failed, not every event arrived, or a page was no 200.
     """
     alone: list[Speed] = []
     beside: list[Speed] = []
@@ -57,24 +57,20 @@ def _looked_at(installation: Installation) -> Iterator[list[float]]:
     with (
         tempfile.TemporaryDirectory(prefix="heapline-bench-") as folder,
         served(installation, {"HEAPLINE_STATE__DIRECTORY": folder}) as port,
+        ThreadPoolExecutor(1) as pool,
     ):
-        looking = Thread(target=_look, args=(port, over, seen))
-        looking.start()
+        looking = pool.submit(_look, port, over, seen)
         try:
             yield seen
         finally:
             over.set()
-            looking.join()
+        looking.result()
 
 
 def _look(port: int, over: Event, seen: list[float]) -> None:
     while not over.wait(_LOOK_EVERY_SECONDS):
         for path in _PATHS:
-            connection = HTTPConnection("127.0.0.1", port, timeout=30)
-            connection.request("GET", path)
-            if connection.getresponse().status == 200:  # noqa: PLR2004 -- HTTP's own
-                seen.append(time.monotonic())
-            connection.close()
+            seen += loaded(port, path, 1)
 
 
 def section(alone: Sequence[Speed], beside: Sequence[Speed], looks: int) -> Section:

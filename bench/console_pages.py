@@ -87,7 +87,7 @@ def measure(world: World, scale: Scale = Scale()) -> Section:
         state = {"HEAPLINE_STATE__DIRECTORY": folder}
         with served(installation, state) as port:
             times = {
-                name: _loaded(port, path, scale.requests) for name, path in pages(filled).items()
+                name: loaded(port, path, scale.requests) for name, path in pages(filled).items()
             }
     return section(times, filled, scale)
 
@@ -155,12 +155,12 @@ def served(installation: Installation, state: dict[str, str]) -> Iterator[int]:
         env = installation.environment(state)
         with child("bench.lookup_server", *arguments, env=env) as server:
             port = server.port_in(port_file, _START_SECONDS)
-            _loaded(port, "/", 1)  # it has read the connections then
+            loaded(port, "/", 1)  # it has read the connections then
             yield port
             server.stop()
 
 
-def _loaded(port: int, path: str, requests: int) -> list[float]:
+def loaded(port: int, path: str, requests: int) -> list[float]:
     """Load a page so often, with a moment between; give milliseconds, the first load first."""
     times = []
     connection = HTTPConnection("127.0.0.1", port, timeout=30)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from bench.baseline import LeanClient, main, run
+from bench.baseline import main, run
+from bench.carriers import OwnCarrier
 
 if __name__ == "__main__":
-    main(partial(run, client=LeanClient))
+    main(partial(run, carrier=OwnCarrier))

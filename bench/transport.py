@@ -7,24 +7,24 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import httpx
 import orjson
 
+from bench.carriers import HEADERS, OK, HttpxCarrier, OwnCarrier
 from bench.child import counting_heap
 from bench.events import event
 from bench.plain_loop import heap_event
 from bench.report import Section, Spread, table
 from heapline.heap.track import PATH
-from heapline.http import HttpxClient
 from heapline.http_transport import PooledTransport
 from heapline.words import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.carriers import Carrier
     from bench.child import CountingHeap
 
 ROUNDS: Final = 7
@@ -33,46 +33,9 @@ REQUESTS: Final = 60
 IN_FLIGHT: Final = (1, 8)
 EVENTS: Final = 1_000
 """In a request: the most that Heap takes."""
-_HEADERS: Final = {"content-type": "application/json"}
 _WARMING: Final = 2
 """Requests of each thread before a round."""
-_OK: Final = 200
 _SECONDS: Final = 60.0
-
-
-class Carrier(Protocol):
-    """Posts a body and gives the status."""
-
-    def post(self, url: str, body: bytes) -> int:
-        """Post and wait for the answer."""
-        ...
-
-    def close(self) -> None:
-        """Close connections."""
-        ...
-
-
-class _Httpx:
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = httpx.Client(transport=transport, timeout=_SECONDS, trust_env=False)
-
-    def post(self, url: str, body: bytes) -> int:
-        return self._client.post(url, content=body, headers=_HEADERS).status_code
-
-    def close(self) -> None:
-        self._client.close()
-
-
-class _Ours:
-    def __init__(self) -> None:
-        transport = PooledTransport(connections=max(IN_FLIGHT))
-        self._client = HttpxClient(answer_seconds=_SECONDS, transport=transport)
-
-    def post(self, url: str, body: bytes) -> int:
-        return self._client.request("POST", url, body=body, headers=_HEADERS).status or 0
-
-    def close(self) -> None:
-        self._client.close()
 
 
 class _Plain:
@@ -89,7 +52,7 @@ class _Plain:
             connection = http.client.HTTPConnection(address.netloc, timeout=_SECONDS)
             self._of_thread.it = connection
             self._all.append(connection)
-        connection.request("POST", address.path, body=body, headers=_HEADERS)
+        connection.request("POST", address.path, body=body, headers=HEADERS)
         answer = connection.getresponse()
         answer.read()
         return answer.status
@@ -100,9 +63,11 @@ class _Plain:
 
 
 CARRIERS: Final[dict[str, Callable[[], Carrier]]] = {
-    "httpx's client and transport": _Httpx,
-    "httpx's client, our transport": lambda: _Httpx(PooledTransport(connections=max(IN_FLIGHT))),
-    "our client and transport": _Ours,
+    "httpx's client and transport": lambda: HttpxCarrier(max(IN_FLIGHT)),
+    "httpx's client, our transport": lambda: HttpxCarrier(
+        max(IN_FLIGHT), PooledTransport(connections=max(IN_FLIGHT))
+    ),
+    "our client and transport": lambda: OwnCarrier(max(IN_FLIGHT)),
     "http.client, no pool": _Plain,
 }
 
@@ -147,7 +112,7 @@ def _compared(
 
 def _post(pool: ThreadPoolExecutor, carrier: Carrier, url: str, body: bytes, requests: int) -> None:
     statuses = set(pool.map(lambda _: carrier.post(url, body), range(requests)))
-    if statuses != {_OK}:
+    if statuses != {OK}:
         raise RuntimeError(f"the counting server answered {statuses}")
 
 
