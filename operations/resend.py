@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from confluent_kafka import KafkaException, Producer
 
 from heapline.errors import KafkaUnavailable
-from heapline.kafka.clients import transactional_producer, translated
+from heapline.kafka.clients import told_in_full, transactional_producer, translated
 from heapline.kafka.headers import Deferral, Headers, Origin, foreign
 from heapline.kafka.partition import partition_of
 from heapline.kafka.read_to_end import partitions_of
@@ -123,11 +123,12 @@ class TransactionalResender:
             for record in records:
                 self._produce(record)
             self._commit()
-        except (KafkaException, BufferError) as error:
+        except BufferError as error:
             self._abort()
-            if isinstance(error, BufferError):
-                raise KafkaUnavailable(f"{self._deferred}: the brokers take nothing") from error
-            raise translated(error) from error
+            raise KafkaUnavailable(f"{self._deferred}: the brokers take nothing") from error
+        except KafkaException as error:
+            self._abort()
+            raise translated(told_in_full(error, self._producer)) from error
 
     def _produce(self, record: Resend) -> None:
         self._producer.produce(

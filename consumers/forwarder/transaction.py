@@ -18,7 +18,7 @@ from consumers.forwarder.checkpoint import Checkpoint, outcome_counts
 from heapline.clock import Deadline
 from heapline.errors import Fenced, MustStop
 from heapline.kafka import topics
-from heapline.kafka.clients import translated
+from heapline.kafka.clients import told_in_full, translated
 from heapline.kafka.headers import foreign
 from heapline.telemetry.logs import logger
 
@@ -147,7 +147,7 @@ class CheckpointWriter:
         try:
             return self._step(timeout_seconds)
         except KafkaException as error:
-            self._failed(error)
+            self._failed(told_in_full(error, self._ready()))
             return None
 
     def _step(self, timeout: float) -> Checkpoint | None:

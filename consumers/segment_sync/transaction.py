@@ -16,7 +16,7 @@ from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable
 from heapline.heap.membership_record import change_headers
 from heapline.heap.segment_keys import memberships_partition, segment_key
-from heapline.kafka.clients import transactional_producer, translated
+from heapline.kafka.clients import told_in_full, transactional_producer, translated
 from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_BYTES, SEGMENT_PAGES, SEGMENTS, Names
 from heapline.telemetry import metrics
 
@@ -112,7 +112,7 @@ class Transactions:
             if deadline.passed():
                 # The broker itself may have ended the transaction, and that looks like a fence.
                 raise KafkaUnavailable(f"a transaction took too long: {error}") from error
-            raise translated(error) from error
+            raise translated(told_in_full(error, self._producer)) from error
 
     def _commit(self, writes: Writes, group: Group, deadline: Deadline) -> dict[Key, HeapSegment]:
         producer = self._producer
@@ -122,7 +122,7 @@ class Transactions:
             self._write_page(page, ends, deadline)
         left = producer.flush(deadline.left())
         if self._failure is not None:
-            raise translated(self._failure)
+            raise translated(told_in_full(KafkaException(self._failure), producer))
         if left:
             raise KafkaUnavailable("the brokers did not acknowledge memberships in time")
         rows = {

@@ -95,7 +95,7 @@ def translated(error: KafkaError | KafkaException) -> Exception:
             f"{cause.str()}: another process runs under the same HEAPLINE_INSTANCE_ID; "
             "give each process its own"
         )
-    if cause.fatal():
+    if cause.fatal() or cause.code() == KafkaError._FATAL:  # noqa: SLF001 -- as below
         return MustStop(cause.str())
     if cause.code() in _NOBODY:
         return KafkaUnavailable(
@@ -103,6 +103,21 @@ def translated(error: KafkaError | KafkaException) -> Exception:
             "right? `heapline dev up` starts one on this machine"
         )
     return KafkaUnavailable(cause.str())
+
+
+def told_in_full(error: KafkaException, producer: Producer) -> KafkaException:
+    """Give why a transactional producer can do no more, where the error only says that it is so.
+
+    librdkafka's `produce` says no more than "fatal"; the next call about the transaction tells the
+    reason (librdkafka 2, `rd_kafka_txn_require_states`).
+    """
+    if error.args[0].code() != KafkaError._FATAL:  # noqa: SLF001 -- so named by librdkafka
+        return error
+    try:
+        producer.begin_transaction()
+    except KafkaException as reason:
+        return reason if reason.args[0].fatal() else error
+    return error
 
 
 _NOBODY: Final = (

@@ -137,8 +137,13 @@ class FakeProducer:
         if self._brokers.queue_full > 0:
             self._brokers.queue_full -= 1
             raise BufferError("the queue is full")
-        self._fail(self._brokers.next_failure("produce"))
-        self._expect(is_open=True)
+        try:
+            self._fail(self._brokers.next_failure("produce"))
+            self._expect(is_open=True)
+        except KafkaException as error:
+            if error.args[0].fatal():  # `produce` keeps the reason to itself
+                raise KafkaException(KafkaError(KafkaError._FATAL)) from error
+            raise
         self._pending.append(Written(topic, key, value, tuple(headers or ()), partition))
 
     def poll(self, timeout: float = 0.0) -> int:

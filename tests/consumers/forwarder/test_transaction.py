@@ -159,10 +159,11 @@ def test_brokers_away_for_minutes() -> None:
     assert tried.brokers.offsets == OFFSETS
 
 
-def test_another_process_under_the_same_id_stops_this_one() -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_another_process_under_the_same_id_stops_this_one(step: str) -> None:
     """Nothing of the checkpoint is visible, and the error says what to do."""
     tried = TriedWriter()
-    tried.fails("commit_transaction", Failing(fatal()))
+    tried.fails(step, Failing(fatal()))
     tried.writer.begin(checkpoint())
     with pytest.raises(Fenced, match="HEAPLINE_INSTANCE_ID"):
         tried.carry()
