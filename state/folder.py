@@ -11,13 +11,18 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from state.errors import StoreLocked, file_errors
 
-_TRIES: Final = 40
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATIENCE_SECONDS: Final = 20.0
+"""How long a writer waits for those who read: a question in SQL, a verification."""
 _AGAIN_SECONDS: Final = 0.05
 
 
@@ -90,15 +95,12 @@ class WriterLock:
     """The right to write a state folder, held until `release` or the end of the process.
 
     Raises:
-        StoreLocked: somebody else holds it, be it in this process.
+        StoreLocked: somebody else writes, be it in this process, or reads on and on.
         StateUnwritable: the lock's file may not be made.
     """
 
     def __init__(self, folder: StateFolder) -> None:
-        folder.create()
-        with file_errors(folder.lock):
-            # Not inherited by programs started from here (PEP 446): no child keeps it alive.
-            self._descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o640)
+        self._descriptor = _opened(folder)
         try:
             _take(self._descriptor)
         except OSError as error:
@@ -113,6 +115,7 @@ class WriterLock:
         """Let somebody else write; a second call does nothing."""
         if self._held:
             self._held = False
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
 
     def __enter__(self) -> Self:
@@ -122,26 +125,57 @@ class WriterLock:
         self.release()
 
 
-def _take(descriptor: int) -> None:
-    """Take the lock; one whose holder is gone is free in a moment.
+@contextmanager
+def kept_from_writers(folder: StateFolder) -> Iterator[None]:
+    """Let nobody write the folder until the end of the block; others may read beside.
 
-    A holder that is killed while it starts another program leaves the lock to that one, until it
-    has begun.
+    A writer that starts meanwhile waits for a while.
+
+    Raises:
+        StoreLocked: somebody writes.
+        StateUnwritable: the lock's file may not be made.
+    """
+    descriptor = _opened(folder)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreLocked(folder.lock, _holder(descriptor)) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(folder: StateFolder) -> int:
+    folder.create()
+    with file_errors(folder.lock):
+        # Not inherited by programs started from here (PEP 446): no child keeps it alive.
+        return os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o640)
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock; wait while no writer that lives has it.
+
+    Then somebody reads what nobody wrote until now; or a holder was killed while it started
+    another program, which has the lock until it has begun.
 
     Raises:
         OSError: it is held.
     """
-    for _ in range(_TRIES):
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = _holder(descriptor)
-            if holder is None or Path(f"/proc/{holder}").exists():
+            if _lives(_holder(descriptor)) or time.monotonic() >= deadline:
                 raise
             time.sleep(_AGAIN_SECONDS)
         else:
             return
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lives(holder: int | None) -> bool:
+    return holder is not None and Path(f"/proc/{holder}").exists()
 
 
 def _holder(descriptor: int) -> int | None:

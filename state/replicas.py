@@ -16,13 +16,13 @@ import re
 import selectors
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from state.database import Database, Engine
 from state.errors import DiskFull, StateUnwritable, StoreLocked, StoreMissing
-from state.folder import WriterLock
+from state.folder import kept_from_writers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,14 +202,14 @@ def settled(folder: StateFolder, engine: Engine | None = None) -> Iterator[Datab
     engine = engine or Engine()
     if not folder.path.is_dir():
         raise StoreMissing(folder.store)
-    try:
-        lock = WriterLock(folder)
-    except StoreLocked:
-        with open_replica(folder, engine) as replica:
-            yield replica
-        return
-    with lock, Database(folder.store, engine, read_only=True) as store:
-        yield store
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(kept_from_writers(folder))
+        except StoreLocked:
+            found = open_replica(folder, engine)
+        else:
+            found = Database(folder.store, engine, read_only=True)
+        yield stack.enter_context(found)
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from state.errors import (
     StoreTooNew,
     file_errors,
 )
-from state.folder import StateFolder, WriterLock, write_ahead_log
+from state.folder import StateFolder, WriterLock, kept_from_writers, write_ahead_log
 from state.migrations import LATEST, MIGRATIONS, applied, migrate
 from state.store import Store
 
@@ -55,6 +55,37 @@ def test_the_lock_ends_with_its_process(folder: StateFolder) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(folder.path)], check=False)
     WriterLock(folder).release()
+
+
+def test_a_writer_waits_for_those_who_read(folder: StateFolder) -> None:
+    """Several may read what nobody writes; a writer that starts meanwhile comes after them."""
+    WriterLock(folder).release()
+    reading, done = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with kept_from_writers(folder):
+            reading.set()
+            done.wait(30)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert reading.wait(30)
+    with kept_from_writers(folder):
+        pass
+    ending = threading.Timer(0.2, done.set)
+    ending.start()
+    with WriterLock(folder):
+        assert done.is_set()
+        with pytest.raises(StoreLocked), kept_from_writers(folder):
+            pytest.fail("it reads beside a writer")
+    reader.join()
+
+
+def test_the_lock_tells_of_no_writer_that_is_done(folder: StateFolder) -> None:
+    """The number of a process that let go, and may well live on, is not blamed for others."""
+    with WriterLock(folder):
+        assert folder.lock.read_text() == str(os.getpid())
+    assert folder.lock.read_text() == ""
 
 
 def test_programs_started_by_the_writer_do_not_keep_the_lock(folder: StateFolder) -> None:
