@@ -16,6 +16,8 @@ from bench.index_rivals import held_by, rivals
 from bench.installation import wait_until
 from bench.report import Section, judged, table
 from heapline.memberships import MembershipReader
+from heapline.memberships.base import beside_lengths, beside_words
+from heapline.memberships.keys import WORD_BYTES
 
 if TYPE_CHECKING:
     from bench.filled_index import Filled
@@ -89,11 +91,14 @@ def _restart(index: Path, filled: Filled) -> float:
 def _sizes(index: Path, filled: Filled) -> dict[str, float]:
     base = MembershipReader(index).pinned().base
     container, memberships = base.container, filled.memberships
+    beside = WORD_BYTES * int(beside_words(beside_lengths(base.row_lengths)).sum())
+    rows = container.bytes_of("rows", "row_offsets") + beside
+    dictionary = container.bytes_of("keys", "key_offsets", "key_slots") - beside
     return {
         "bitmaps_a_membership": container.bytes_of("bitmaps", "bitmap_offsets") / memberships,
-        "user_to_segments_a_membership": container.bytes_of("rows", "row_offsets") / memberships,
+        "user_to_segments_a_membership": rows / memberships,
         "entered_at_a_membership": container.bytes_of("moments", "row_moments") / memberships,
-        "dictionary_a_user": container.bytes_of("keys", "key_offsets", "key_slots") / base.users,
+        "dictionary_a_user": dictionary / base.users,
         "file": float(container.size_bytes),
     }
 

@@ -14,6 +14,7 @@ from heapline.memberships.overlay import bitmap_sections
 from state.index_bits import bit_places
 from state.index_delta import bitmaps_by_segment
 from state.index_pairs import Toggling, pairs_of, places_in, segments_of, users_of
+from state.index_rows import with_rows, without_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class BaseColumns:
             segment: base.bitmap(segment) ^ delta.bitmaps.get(segment, BitMap())
             for segment in range(segments)
         }
-        users = base.dictionary.columns().followed_by(delta.users)
+        users = without_rows(base).followed_by(delta.users)
         return cls(users, segments, pairs, moments, codes, bitmaps)
 
     def facts(self, epoch: int) -> dict[str, int]:
@@ -80,11 +81,13 @@ class BaseColumns:
         written = self._written()
         sizes = np.bincount(users_of(self.pairs), minlength=len(self.users))
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(offset_type(self.pairs.size))
+        rows = segments_of(self.pairs).astype(code_type(self.segments))
+        users = with_rows(self.users, rows, sizes) if rows.dtype == np.uint8 else self.users
         return {
-            **Dictionary.in_memory(self.users, 0).sections(),
+            **Dictionary.in_memory(users, 0).sections(),
             **bitmap_sections("bitmaps", "bitmap_offsets", written),
             "bit_places": bit_places(written, len(self.users)),
-            "rows": segments_of(self.pairs).astype(code_type(self.segments)),
+            "rows": rows,
             "row_offsets": offsets,
             "moments": self.moments,
             "row_moments": self.pair_moments.astype(code_type(self.moments.size)),

@@ -10,6 +10,11 @@ codes of each user's segments in ascending order, user after user (compressed sp
 `row_moments`, for each of `rows` when the user entered, as a place in `moments` (int64,
 milliseconds since 1970-01-01 UTC, ascending). `rows` and `row_moments` are uint8, uint16 or uint32,
 `row_offsets` uint32 or uint64, whichever is enough.
+
+Where `rows` is uint8, a user's row stands once more in `keys`, so that whoever found the user finds
+the segments in the same place of memory: right before the word of the user's code is one byte that
+says how many, before it are their codes, and before these zeros up to a multiple of eight bytes.
+The byte of a user in more than 254 segments says 0.
 """
 
 from __future__ import annotations
@@ -22,9 +27,9 @@ from pyroaring import BitMap
 
 from heapline.memberships.container import open_container
 from heapline.memberships.dictionary import Dictionary
+from heapline.memberships.keys import WORD_BYTES
 
 if TYPE_CHECKING:
-    import mmap
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,17 +39,32 @@ if TYPE_CHECKING:
 KIND: Final = "base"
 CONTAINER_BITS: Final = 16
 NO_BITS: Final = -1
+CODES_OF_A_BYTE: Final = 1 << 8
+MOST_BESIDE: Final = 254
+"""A longer row stands in `rows` alone."""
+BEFORE_KEY: Final = WORD_BYTES + 1
+"""How many bytes before a key the byte is that says how many segments stand before it."""
 _IN_CONTAINER: Final = (1 << CONTAINER_BITS) - 1
 
 
 def code_type(count: int) -> type[np.unsignedinteger]:
     """Give the type of `rows` for so many segments, and of `row_moments` for so many moments."""
-    return np.uint8 if count <= 1 << 8 else np.uint16 if count <= 1 << 16 else np.uint32
+    return np.uint8 if count <= CODES_OF_A_BYTE else np.uint16 if count <= 1 << 16 else np.uint32
 
 
 def offset_type(memberships: int) -> type[np.unsignedinteger]:
     """Give the type of `row_offsets` for so many memberships."""
     return np.uint32 if memberships < 1 << 32 else np.uint64
+
+
+def beside_lengths(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Tell how many codes stand beside the keys of users who are in so many segments."""
+    return np.where(lengths > MOST_BESIDE, 0, lengths).astype(np.int64)
+
+
+def beside_words(beside: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tell how many words so many codes take beside a key."""
+    return beside // WORD_BYTES + 1
 
 
 class Bitmaps:
@@ -75,9 +95,9 @@ class Base:
         dictionary: its users; codes from 0.
         users, segments: how many it knows.
         epoch: see above.
-        row_offsets: see above; as a view, whose items are plain integers.
-        rows, first_row: see above; what they stand in, and where the first begins there: slices of
-            a map are bytes, which are read faster than a view, as long as a code is a byte.
+        rows_beside: whether rows stand in `keys` as well.
+        elsewhere: the users whose rows do not.
+        everyone: all users.
         moments, row_moments: see above.
     """
 
@@ -93,14 +113,14 @@ class Base:
         self.moments = container.array("moments", np.int64)
         self.row_moments = container.array("row_moments", code_type(self.moments.size))
         self._moments, self._row_moments = self.moments.data, self.row_moments.data
-        self._row_view = self._rows.data
-        self.rows: mmap.mmap | memoryview = self._row_view
-        self.first_row = 0
-        if self._rows.dtype == np.uint8:
-            self.rows, self.first_row = container.data, container.start("rows")
-        self.row_offsets = self._row_offsets.data
-        lengths = np.diff(self._row_offsets)
-        longest = int(lengths.max()) if lengths.size else 0
+        self._row_view, self._offset_view = self._rows.data, self._row_offsets.data
+        lengths = self.row_lengths
+        longest = int(lengths.max()) if self.users else 0
+        self.rows_beside = self._rows.dtype == np.uint8
+        self.everyone = BitMap(range(self.users))
+        self.elsewhere = BitMap() if self.rows_beside else self.everyone
+        if self.rows_beside and longest > MOST_BESIDE:
+            self.elsewhere.update(np.flatnonzero(lengths > MOST_BESIDE).tolist())
         self._steps = [1 << bit for bit in reversed(range(longest.bit_length()))]
         self._containers = -(-self.users >> CONTAINER_BITS)
         self._bit_places = container.array("bit_places", np.int64)
@@ -108,16 +128,24 @@ class Base:
         self._bitmaps = Bitmaps(container, "bitmaps", "bitmap_offsets")
         self._nobody = BitMap()
 
+    @property
+    def row_lengths(self) -> NDArray[np.integer]:
+        """In how many segments each user is."""
+        return np.diff(self._row_offsets)
+
     def bitmap(self, segment: int) -> BitMap:
         """Give a segment's members; to be read, not changed."""
         return self._bitmaps[segment] if segment < self.segments else self._nobody
+
+    def untold(self, segment: int) -> BitMap:
+        """Give users of whom a row beside the key does not tell whether they are in a segment."""
+        return self.elsewhere if segment < CODES_OF_A_BYTE else self.everyone
 
     def row(self, user: int) -> bytes | memoryview:
         """Give the codes of the segments a user is in; none of a user who came later."""
         if user >= self.users:
             return b""
-        first, offsets = self.first_row, self.row_offsets
-        return self.rows[first + offsets[user] : first + offsets[user + 1]]
+        return self._row_view[self._offset_view[user] : self._offset_view[user + 1]]
 
     def holds(
         self, users: NDArray[np.int64], segments: NDArray[np.signedinteger]
@@ -158,8 +186,8 @@ class Base:
         """Tell when a user entered a segment, by codes; None if it is not in."""
         if user >= self.users:
             return None
-        end = self.row_offsets[user + 1]
-        at = bisect_left(self._row_view, segment, self.row_offsets[user], end)
+        end = self._offset_view[user + 1]
+        at = bisect_left(self._row_view, segment, self._offset_view[user], end)
         if at == end or self._row_view[at] != segment:
             return None
         found: int = self._moments[self._row_moments[at]]

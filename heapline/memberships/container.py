@@ -1,6 +1,6 @@
 """One file of the index: named sections behind a checked header, read through a memory map.
 
-Format, version 2; all numbers little-endian::
+Format, version 3; all numbers little-endian::
 
     0    8  magic `HEAPLIDX`
     8    4  version
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC: Final = b"HEAPLIDX"
-VERSION: Final = 2
+VERSION: Final = 3
 _PREAMBLE: Final = struct.Struct("<8sIIQI")
 _CHECK: Final = struct.Struct("<I")
 _PREAMBLE_BYTES: Final = _PREAMBLE.size + _CHECK.size

@@ -1,13 +1,15 @@
 """User ids to dense integer codes and back: a hash index over written keys, read in place.
 
 Sections: `keys`, `key_offsets` (uint32, in words of eight bytes, one more than there are users) and
-`key_slots` (uint32). What stands in `keys` for each user is one word `code << 32 | hash` and the
-key (see `heapline.memberships.keys`). A slot names the place of a user's code, counted in halves of
-words, which is odd and so never 0; 0 is a free slot. Slots stand in the order of the hashes, each
-at the first free place from `hash >> 32 - b` on, where `2 ** b` is the smallest power of two that
-is at least eleven fifths of the number of users; the last slot is free. So a look-up is one step to
-that place, and now and then a few to its right; it touches two places of memory, and a table is
-built by sorting. Ids chosen to collide in CRC-32 make their own look-ups slower, never wrong.
+`key_slots` (uint32). What stands in `keys` for each user, from its offset on, is one word
+`code << 32 | hash` and the key (see `heapline.memberships.keys`); a base writes more before that
+word (see `heapline.memberships.base`). A slot names the place of a user's code, counted in halves
+of words, which is odd and so never 0; 0 is a free slot. Slots stand in the order of the hashes,
+each at the first free place from `hash >> 32 - b` on, where `2 ** b` is the smallest power of two
+that is at least eleven fifths of the number of users; the last slot is free. So a look-up is one
+step to that place, and now and then a few to its right; it touches two places of memory, and a
+table is built by sorting. Ids chosen to collide in CRC-32 make their own look-ups slower, never
+wrong.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class DictionaryColumns:
 
     Attributes:
         words: see `keys` above.
-        offsets: where each user begins, in words; one more than there are users.
+        offsets: where each user begins, in words, and where the last one ends.
         entries: `hash << 32 | code`, ascending.
     """
 

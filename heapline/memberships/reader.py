@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from heapline.clock import SystemClock
+from heapline.memberships.base import BEFORE_KEY
 from heapline.memberships.dictionary import HALF_BYTES, NOBODY
 from heapline.memberships.errors import IndexUnavailable
 from heapline.memberships.generations import load_newest, map_published
@@ -98,7 +99,7 @@ class MembershipReader:
         # `Memberships.is_member` and all it calls, written out: calls take longer than the rest.
         view = self._view if self._published[0] == self._seen else self._renewed()
         try:
-            tail, members, changed = view.lookups[workspace][segment]
+            tail, number, elsewhere, members, changed = view.lookups[workspace][segment]
             key = user.encode() + tail
         except (KeyError, UnicodeEncodeError):
             return view.is_member(workspace, user, segment)
@@ -108,7 +109,10 @@ class MembershipReader:
             begin = slot * HALF_BYTES + first
             if texts[begin : begin + len(key)] == key:
                 code = halves[slot]
-                return (code in members) is not (code in changed)
+                if code in elsewhere:
+                    return (code in members) is not (code in changed)
+                end = begin - BEFORE_KEY
+                return number in texts[end - texts[end] : end]
             at += 1
         code = view.newer.find(key)
         return code != NOBODY and code in changed
@@ -127,11 +131,11 @@ class MembershipReader:
             begin = slot * HALF_BYTES + first
             if texts[begin : begin + len(key)] == key:
                 code = halves[slot]
-                changed, ids, rows, first, offsets = view.rows
-                if code in changed:
+                if code in view.elsewhere:
                     return view.ids_of(code)
+                ids, end = view.ids, begin - BEFORE_KEY
                 found: list[str] = []
-                for segment in rows[first + offsets[code] : first + offsets[code + 1]]:
+                for segment in texts[end - texts[end] : end]:
                     found.append(ids[segment])  # noqa: PERF401 -- half as long as a comprehension
                 return found
             at += 1

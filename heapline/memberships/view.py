@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from heapline.memberships.segments import SegmentRow
 
 _SHOWN_MS: Final = 1_000
-_NOTHING: Final[dict[str, tuple[bytes, BitMap, BitMap]]] = {}
+
+Lookup = tuple[bytes, int, BitMap, BitMap, BitMap]
+"""How to ask about a segment: what the keys of its workspace end with; its code; the users whose
+membership is not told by the row beside their key in the base; its bitmap in the base, and that of
+the users whose membership has changed since.
+"""
+_NOTHING: Final[dict[str, Lookup]] = {}
 
 
 class Memberships:
@@ -55,11 +61,10 @@ class Memberships:
         base: its base; the next generation need not open it again.
         newer: the users who came after the base.
         users: how to find the others; see `Dictionary.parts`.
-        rows: how to find a user's segments: the codes of the users who differ from the base; ids of
-            all segments, by their codes; and of the base `rows`, `first_row` and `row_offsets`.
+        elsewhere: the users whose segments are not those beside their keys in the base.
+        ids: of all segments, by their codes.
         tails: what the keys of each workspace end with.
-        lookups: by workspace and segment, for those asked for before: what keys end with, and the
-            segment's bitmaps in both files.
+        lookups: by workspace and segment, for those asked for before.
 
     Args:
         base, overlay: its files.
@@ -71,7 +76,7 @@ class Memberships:
     """
 
     # Slots are found in one step, whatever else is kept in the dictionary.
-    __slots__ = ("__dict__", "base", "lookups", "newer", "rows", "tails", "users")
+    __slots__ = ("__dict__", "base", "elsewhere", "ids", "lookups", "newer", "tails", "users")
 
     def __init__(self, base: Base, overlay: Overlay, clock: Clock | None = None) -> None:
         self.freshness = overlay.freshness
@@ -87,10 +92,9 @@ class Memberships:
         for code, row in enumerate(overlay.segments):
             self._codes[row.workspace][row.segment_id] = code
         self._code_bytes: dict[str, dict[str, bytes]] = {}
-        self._ids = [row.segment_id for row in overlay.segments]
-        self.rows = overlay.changed, self._ids, base.rows, base.first_row, base.row_offsets
-        self.lookups: dict[str, dict[str, tuple[bytes, BitMap, BitMap]]]
-        self.lookups = {name: {} for name in overlay.workspaces}
+        self.ids = [row.segment_id for row in overlay.segments]
+        self.elsewhere = overlay.changed | base.elsewhere
+        self.lookups: dict[str, dict[str, Lookup]] = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
 
     def workspaces(self) -> list[str]:
@@ -119,7 +123,7 @@ class Memberships:
 
     def is_member(self, workspace: str, user: str, segment: str) -> bool:
         """Tell whether a user is in a segment."""
-        tail, base, changed = self._lookup(workspace, segment)
+        tail, _, _, base, changed = self._lookup(workspace, segment)
         code = self._code(tail, user)
         return code >= 0 and (code in base) is not (code in changed)
 
@@ -129,14 +133,14 @@ class Memberships:
 
     def ids_of(self, code: int) -> list[str]:
         """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
-        return [self._ids[segment] for segment in self._row(code)]
+        return [self.ids[segment] for segment in self._row(code)]
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.
 
         Milliseconds since 1970-01-01 UTC: when the page that added the user was accepted.
         """
-        tail, base, changed = self._lookup(workspace, segment)
+        tail, _, _, base, changed = self._lookup(workspace, segment)
         code = self._code(tail, user)
         if code < 0 or (code in base) is (code in changed):
             return None
@@ -146,7 +150,7 @@ class Memberships:
         """Give the segments a user is in, each with the time since when; see `entered_at_ms`."""
         code = self._code(self._tail(workspace), user)
         return [
-            (self._ids[segment], self._entered_at_ms(code, segment)) for segment in self._row(code)
+            (self.ids[segment], self._entered_at_ms(code, segment)) for segment in self._row(code)
         ]
 
     def check(self, workspace: str, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
@@ -178,7 +182,7 @@ class Memberships:
 
     def count(self, workspace: str, segment: str) -> int:
         """Count a segment's members."""
-        _, base, changed = self._lookup(workspace, segment)
+        _, _, _, base, changed = self._lookup(workspace, segment)
         return len(base) + len(changed) - 2 * base.intersection_cardinality(changed)
 
     def member_set(self, workspace: str, segment: str) -> MemberSet:
@@ -237,7 +241,7 @@ class Memberships:
             def member(segment: str, code: int = code) -> bool | None:
                 if segment not in lookups:
                     return None
-                _, base, changed = lookups[segment]
+                _, _, _, base, changed = lookups[segment]
                 return code >= 0 and (code in base) is not (code in changed)
 
             value, left = evaluate(wanted.rule, member, reason)
@@ -272,12 +276,14 @@ class Memberships:
             segment_digest(row.workspace, row.segment_id): row for row in self._overlay.segments
         }
 
-    def _lookup(self, workspace: str, segment: str) -> tuple[bytes, BitMap, BitMap]:
+    def _lookup(self, workspace: str, segment: str) -> Lookup:
         found = self.lookups.get(workspace, _NOTHING).get(segment)
         if found is not None:
             return found
         code = self._segment_code(workspace, segment)
-        found = self.tails[workspace], self.base.bitmap(code), self._overlay.bitmap(code)
+        members, changed = self.base.bitmap(code), self._overlay.bitmap(code)
+        elsewhere = changed | self.base.untold(code)
+        found = self.tails[workspace], code, elsewhere, members, changed
         self.lookups[workspace][segment] = found
         return found
 
@@ -363,7 +369,7 @@ class Memberships:
         return code
 
     def _members(self, workspace: str, segment: str) -> BitMap:
-        _, base, changed = self._lookup(workspace, segment)
+        _, _, _, base, changed = self._lookup(workspace, segment)
         return base ^ changed if changed else base
 
     def _set_of(self, workspace: str, codes: BitMap) -> MemberSet:

@@ -141,10 +141,10 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged, match="cannot be read"):
         open_container(tmp_path / "none", "base")
     written = bytearray(path.read_bytes())
-    written[8:12] = (1).to_bytes(4, "little")
+    written[8:12] = (2).to_bytes(4, "little")
     written[28:32] = zlib.crc32(written[:28]).to_bytes(4, "little")
     path.write_bytes(written)
-    with pytest.raises(IndexDamaged, match="is of version 1; this program reads 2"):
+    with pytest.raises(IndexDamaged, match="is of version 2; this program reads 3"):
         open_container(path, "base")
 
 
