@@ -25,11 +25,12 @@ class Held(NamedTuple):
     """The budget of one request: events by identity, and hashes of one event's identity each."""
 
     identities: Mapping[str, int]
-    rows: list[NDArray[np.uint64]]
+    rows: NDArray[np.uint64] | None
 
     def events(self) -> int:
         """How many events that are."""
-        return sum(self.identities.values()) + sum(map(len, self.rows))
+        rows = 0 if self.rows is None else len(self.rows)
+        return sum(self.identities.values()) + rows
 
 
 class Budget:
@@ -75,12 +76,11 @@ class Budget:
             identities: how many events of which.
             rows: hashes of identities, one for each further event.
         """
-        held = Held(identities, list(rows))
+        held = Held(identities, self._rows.hold(rows) if rows else None)
         self._in_flight[request_id] = held
         by_identity = self._by_identity
         for identity, events in identities.items():
             by_identity[identity] += events
-        self._rows.hold(held.rows)
         self.used += held.events()
 
     def answered(self, request_id: int, now: float) -> None:
@@ -105,7 +105,8 @@ class Budget:
 
     def _release(self, held: Held) -> None:
         self.used -= held.events()
-        self._rows.release(held.rows)
+        if held.rows is not None:
+            self._rows.release(held.rows)
         by_identity = self._by_identity
         for identity, events in held.identities.items():
             left = by_identity[identity] - events
@@ -134,6 +135,10 @@ class Budget:
         """Give how many events of this identity the window holds."""
         return self._by_identity.get(identity, 0) + self._rows.used(identity)
 
+    def surely_fits(self, events: int, allowance: int) -> bool:
+        """Whether no identity gets over an allowance even if all these events are one's."""
+        return self.used + events <= allowance
+
     def rows_fit(self, rows: Sequence[NDArray[np.uint64]], allowance: int, beside: int = 0) -> bool:
         """Whether no identity gets over an allowance by one more event for each hash.
 
@@ -142,8 +147,7 @@ class Budget:
             allowance: for any one of them.
             beside: events about to be held besides, of whatever identity.
         """
-        events = sum(map(len, rows))
-        if self.used + events + beside <= allowance:  # not even if all are one identity's
+        if self.surely_fits(sum(map(len, rows)) + beside, allowance):
             return True
         return not beside and self._rows.fit(rows, allowance, self._by_identity)
 

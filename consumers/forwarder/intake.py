@@ -8,6 +8,7 @@ on hold - becomes a `Record` and takes the exact path, that record alone.
 
 from __future__ import annotations
 
+from array import array
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -20,7 +21,8 @@ from consumers.forwarder.judging import judge, kept
 from consumers.forwarder.plain_properties import PlainProperties
 from consumers.forwarder.record import Record
 from consumers.forwarder.row_budget import hashes_of
-from consumers.forwarder.stretch import IS_RECORD, SETTLED, WAITING, Slab, Stretch
+from consumers.forwarder.slab import Mapped, Slab
+from consumers.forwarder.stretch import IS_RECORD, SETTLED, WAITING, Stretch
 from heapline.errors import MustStop
 from heapline.kafka.codec import FRAMING_BYTES, schema_id_of
 from heapline.outcomes import Source
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from consumers.forwarder.columns import Columns
     from consumers.forwarder.dispatcher import Dispatcher
     from consumers.forwarder.record import Now, Partition
-    from consumers.forwarder.stretch import Fate, Slice
+    from consumers.forwarder.slab import Slice
+    from consumers.forwarder.stretch import Fate
     from heapline.kafka.codec import Decoder
 
     Integers = NDArray[np.int64]
@@ -97,7 +100,7 @@ class Intake:
         return exact
 
     def _send_off(self, slab: Slab) -> None:
-        slab.stretch.unsettled_bytes += slab.bytes_between(0, len(slab))
+        slab.stretch.unsettled_bytes += slab.bytes_between(slab.first, slab.stop)
         key = self._dispatcher.desk(slab.workspace).lane
         if key is None:
             raise MustStop(f"rows of {slab.workspace} were let through without a connection")
@@ -157,12 +160,13 @@ class Intake:
 
     def _record(self, rows: Slice, place: int) -> Record:
         slab, stretch = rows.slab, rows.slab.stretch
-        event = self._decoder.decode(slab.values[place])
+        value = slab.value_of(place)
+        event = self._decoder.decode(value)
         return Record(
             stretch.partition,
-            int(stretch.offsets[slab.rows[place]]),
+            int(stretch.offsets[slab.mapped.rows[place]]),
             slab.workspace.encode(),
-            slab.values[place],
+            value,
             [],
             Source.EVENTS,
             stretch.read_at,
@@ -170,7 +174,7 @@ class Intake:
             event_id=event["event_id"],
             name=event["name"],
             identity=event["user_id"],
-            body=rows.body_of(place),
+            body=slab.body_of(place),
         )
 
 
@@ -187,9 +191,10 @@ def _usual(columns: Columns, framing: bytes | None) -> list[bool]:
 
 
 def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) -> pl.DataFrame:
-    """Map eligible rows: columns `row`, `place`, `workspace`, `identity` and `body`.
+    """Map eligible rows: columns `row`, `place`, `workspace`, `identity`, `body` and `tail`.
 
-    Rows are left out that only the exact mapping can map.
+    The tail is how many bytes of a value's end are in its body, too. Rows are left out that only
+    the exact mapping can map.
     """
     frame = kept(
         eligible,
@@ -197,8 +202,12 @@ def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) 
         & pl.col("timestamp").is_between(_FIRST_MS, _LAST_MS)
         & (pl.col("scrubbers").list.len() == 0),
     )
-    plain = properties.plain(frame["properties"], joined, frame["end"].to_numpy())
-    frame = frame.with_columns(properties=plain, time=iso_8601(frame["timestamp"]))
+    texts = frame["properties"]
+    plain = properties.plain(texts, joined, frame["end"].to_numpy())
+    tail = texts.str.len_bytes().cast(pl.Int64)
+    if plain is not texts:
+        tail *= (plain == texts).fill_null(value=False)
+    frame = frame.with_columns(properties=plain, time=iso_8601(frame["timestamp"]), tail=tail)
     body = pl.concat_str(
         pl.lit('{"identity":"'),
         "user_id",
@@ -213,7 +222,7 @@ def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) 
         pl.lit("}"),
     )
     frame = kept(frame, pl.col("properties").is_not_null())
-    return frame.select("row", "place", "workspace", identity="user_id", body=body)
+    return frame.select("row", "place", "workspace", "tail", identity="user_id", body=body)
 
 
 def _stretch(
@@ -256,28 +265,38 @@ def _slabs(
         return
     order, first_of_each = _grouped(columns, mapped["row"].to_numpy(), fates, codes)
     mapped = mapped[order]
-    lengths = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
-    ends = np.cumsum(lengths + 1) - 1
-    bodies: bytes = mapped["body"].str.join(",").cast(pl.Binary).item()
-    hashes = hashes_of(mapped["identity"])
     taken = mapped["row"].to_numpy()
-    values = [columns.values[row] or b"" for row in taken.tolist()]
-    sizes = np.fromiter(map(len, values), np.int64, len(values))
+    tails = mapped["tail"].to_numpy()
+    heads = _heads(columns, taken, tails)
+    ends = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
+    ends = np.cumsum(ends + 1) - 1
+    shared = Mapped(
+        inside[taken],
+        _plain(np.cumsum(np.fromiter(map(len, heads), np.int64, len(heads)))),
+        _plain(tails),
+        _plain(ends),
+        hashes_of(mapped["identity"]),
+        make_records,
+    )
+    bodies: bytes = mapped["body"].str.join(",").cast(pl.Binary).item()
     workspaces = mapped["workspace"].gather(first_of_each).to_list()
-    stops = [*first_of_each.tolist()[1:], len(values)]
-    for start, stop, workspace in zip(first_of_each.tolist(), stops, workspaces, strict=True):
-        begin = int(ends[start] - lengths[start])
-        yield Slab(
-            stretches[columns.places[taken[start]]],
-            workspace,
-            inside[taken[start:stop]],
-            values[start:stop],
-            np.cumsum(sizes[start:stop]),
-            bodies[begin : int(ends[stop - 1])],
-            ends[start:stop] - begin,
-            hashes[start:stop].copy(),
-            make_records,
-        )
+    places = columns.places[taken[first_of_each]].tolist()
+    starts = first_of_each.tolist()
+    stops = [*starts[1:], len(heads)]
+    for start, stop, place, workspace in zip(starts, stops, places, workspaces, strict=True):
+        own = bodies[shared.begin(start) : shared.ends[stop - 1]]
+        yield Slab(shared, stretches[place], workspace, start, stop, heads[start:stop], own, start)
+
+
+def _heads(columns: Columns, taken: Integers, tails: Integers) -> list[bytes]:
+    """Give what bodies lack of the values of rows."""
+    values = [columns.values[row] or b"" for row in taken.tolist()]
+    return [value[: len(value) - tail] for value, tail in zip(values, tails.tolist(), strict=True)]
+
+
+def _plain(numbers: Integers) -> array[int]:
+    """Give numbers in the array that is quickest at giving a single one."""
+    return array("q", numbers.tobytes())
 
 
 def _grouped(

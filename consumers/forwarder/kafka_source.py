@@ -368,11 +368,14 @@ class KafkaSource:
 
 
 _BOUNDED: Final[dict[str, Any]] = {
-    # What librdkafka reads ahead counts toward the process's memory.
-    "queued.max.messages.kbytes": 16_384,
-    # Packed; unpacked it is ten times as much. A larger record is fetched all the same.
-    "fetch.message.max.bytes": topics.EVENT_BYTES // 2,
-    "fetch.max.bytes": 4 * topics.EVENT_BYTES,
+    # What librdkafka reads ahead counts toward the process's memory: what is queued, and one answer
+    # beyond it. That is told packed; unpacked it is ten times as much. A larger record is fetched
+    # all the same.
+    "queued.max.messages.kbytes": 8_192,
+    "fetch.message.max.bytes": topics.EVENT_BYTES // 4,
+    "fetch.max.bytes": topics.EVENT_BYTES // 2,
+    # For consumers only a lower bound on the one before.
+    "message.max.bytes": topics.EVENT_BYTES // 2,
     "fetch.wait.max.ms": 100,
 }
 _SUBSCRIBED: Final[dict[str, Any]] = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from consumers.forwarder.record import LaneKey, Now, Record
-    from consumers.forwarder.stretch import Slice
+    from consumers.forwarder.slab import Slice
     from heapline.heap.track import TrackAnswer
     from heapline.outcomes import DeferReason
     from heapline.settings import ForwarderSettings, LimitSettings

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from consumers.forwarder.record import LaneKey, Partition, Record
-    from consumers.forwarder.stretch import Slice
+    from consumers.forwarder.slab import Slice
     from consumers.forwarder.trial import Suspect, Trial
     from consumers.forwarder.verdict import Verdict
 

@@ -42,19 +42,19 @@ class RowBudget:
         self._held: dict[int, Hashes] = {}
         self._counts: Counter[int] | None = None
 
-    def hold(self, rows: Sequence[Hashes]) -> None:
-        """Take the budget of rows."""
-        for hashes in rows:
-            self._held[id(hashes)] = hashes
-            if self._counts is not None:
-                self._counts.update(_counted([hashes]))
+    def hold(self, rows: Sequence[Hashes]) -> Hashes:
+        """Take the budget of rows, and give what to release: a copy, for they share arrays."""
+        hashes = np.concatenate(rows)
+        self._held[id(hashes)] = hashes
+        if self._counts is not None:
+            self._counts.update(_counted([hashes]))
+        return hashes
 
-    def release(self, rows: Sequence[Hashes]) -> None:
+    def release(self, hashes: Hashes) -> None:
         """Let the budget of rows held before go."""
-        for hashes in rows:
-            del self._held[id(hashes)]
-            if self._counts is not None:
-                self._counts.subtract(_counted([hashes]))
+        del self._held[id(hashes)]
+        if self._counts is not None:
+            self._counts.subtract(_counted([hashes]))
         if not self._held:
             self._counts = None
 

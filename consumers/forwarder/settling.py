@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from consumers.forwarder.checkpoint import Checkpoint
     from consumers.forwarder.record import Now, Partition, Record
-    from consumers.forwarder.stretch import Slice, Stretch
+    from consumers.forwarder.slab import Slice
+    from consumers.forwarder.stretch import Stretch
     from consumers.forwarder.trial import Suspect
     from heapline.outcomes import DeferReason, SkipReason
     from heapline.settings import ForwarderSettings, LimitSettings

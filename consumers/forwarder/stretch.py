@@ -1,8 +1,7 @@
-"""Many records without an object for each: a stretch of a partition, and slabs of it in lanes.
+"""Many records without an object for each: a stretch of a partition.
 
 A *stretch* is what one read gave of one partition: columns of offsets and outcomes, which the
-offset tracker holds in the place of records. A *slab* is the rows of a stretch that belong to one
-workspace and were mapped together: it waits in a lane, and requests take slices off it.
+offset tracker holds in the place of records. Its rows wait in lanes as slabs (`slab`).
 
 That is for the way nearly all events go: read, mapped, sent, taken by Heap. On any other way a row
 becomes a `Record` (see `Slab.take_records`), and everything written for records applies to it.
@@ -20,8 +19,6 @@ from consumers.forwarder.record import Record
 from heapline.outcomes import Outcome, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from consumers.forwarder.record import Partition
@@ -29,10 +26,8 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-ROW_BYTES: Final = 200
+ROW_BYTES: Final = 150
 """Memory reckoned for a row besides its value and body: its place in columns, the bytes object."""
-SLAB_BYTES: Final = 1_500
-"""And for a slab, which may hold one row only: its arrays, list and objects."""
 WAITING: Final = 0
 SETTLED: Final = 1
 IS_RECORD: Final = 2
@@ -184,106 +179,3 @@ class Tally:
 
     rows: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
-
-
-@dataclass(slots=True, eq=False)
-class Slab:
-    """Rows of one workspace, mapped and waiting in a lane.
-
-    Attributes:
-        stretch, rows: which rows; the arrays below go along with `rows`.
-        values: as read.
-        value_ends: how many bytes they come to, up to each.
-        body: what Heap gets for all of them, in order, with commas in between.
-        ends: where each row's share of `body` ends.
-        identities: a 64-bit hash of each row's identity.
-        start: rows before it were taken already.
-        make_records: makes records of values and bodies.
-    """
-
-    stretch: Stretch
-    workspace: str
-    rows: Integers
-    values: list[bytes]
-    value_ends: Integers
-    body: bytes
-    ends: Integers
-    identities: NDArray[np.uint64]
-    make_records: Callable[[Slice], list[Record]]
-    start: int = 0
-
-    def __len__(self) -> int:
-        return len(self.values) - self.start
-
-    def fitting(self, most: int, most_bytes: int) -> int:
-        """Give how many of the next rows fit into a count and a size, commas included."""
-        begin = self._begin(self.start)
-        rows = int(np.searchsorted(self.ends, begin + most_bytes - 1, side="right")) - self.start
-        return max(0, min(most, rows, len(self)))
-
-    def take(self, count: int) -> Slice:
-        """Take the next rows."""
-        taken = Slice(self, self.start, self.start + count)
-        self.start += count
-        return taken
-
-    def take_records(self) -> list[Record]:
-        """Take all rows that are left, each as a record from now on."""
-        taken = self.take(len(self))
-        return taken.records()
-
-    def _begin(self, row: int) -> int:
-        return int(self.ends[row - 1]) + 1 if row else 0
-
-    def bytes_between(self, start: int, stop: int) -> int:
-        """Count the bytes of values and bodies of some rows, and their part in the slab's own."""
-        bodies = int(self.ends[stop - 1]) - self._begin(start) - (stop - start - 1)
-        before = int(self.value_ends[start - 1]) if start else 0
-        own = (stop - start) * (SLAB_BYTES // len(self.values))
-        return bodies + int(self.value_ends[stop - 1]) - before + own
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slice:
-    """Rows of a slab that were taken together, from `start` up to before `stop`."""
-
-    slab: Slab
-    start: int
-    stop: int
-
-    @property
-    def count(self) -> int:
-        """How many rows."""
-        return self.stop - self.start
-
-    @property
-    def body(self) -> memoryview:
-        """What Heap gets for them, with commas in between."""
-        begin = self.slab._begin(self.start)  # noqa: SLF001 -- its own slab's
-        return memoryview(self.slab.body)[begin : int(self.slab.ends[self.stop - 1])]
-
-    @property
-    def bytes_held(self) -> int:
-        """The bytes of their values and bodies."""
-        return self.slab.bytes_between(self.start, self.stop)
-
-    @property
-    def identities(self) -> NDArray[np.uint64]:
-        """Hashes of their identities."""
-        return self.slab.identities[self.start : self.stop]
-
-    def settle(self, epoch_ms: int) -> None:
-        """Write down that Heap took them."""
-        self.slab.stretch.settle(self.slab.rows[self.start : self.stop], epoch_ms)
-
-    def body_of(self, row: int) -> bytes:
-        """Give what Heap gets for one row of the slab."""
-        return self.slab.body[self.slab._begin(row) : int(self.slab.ends[row])]  # noqa: SLF001
-
-    def records(self) -> list[Record]:
-        """Make a record of each row; the rows are these records from now on."""
-        stretch, rows = self.slab.stretch, self.slab.rows[self.start : self.stop]
-        records = self.slab.make_records(self)
-        stretch.states[rows] = IS_RECORD
-        stretch.records.update(zip(rows.tolist(), records, strict=True))
-        return records

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from consumers.forwarder.budget import Budget
     from consumers.forwarder.record import Partition, Record
-    from consumers.forwarder.stretch import Slab, Slice
+    from consumers.forwarder.slab import Slab, Slice
     from consumers.forwarder.trial import Part, Trial
 
 
@@ -73,15 +73,19 @@ class Waiting:
         So many records are taken for the same request `beside`.
         """
         chosen: list[Slice] = []
+        events = beside
         while self.slabs and most > 0 and allowance > 0:
             slab = self.slabs[0]
             count = slab.fitting(most, most_bytes)
             if not count and (chosen or beside):
                 break
             count = count or 1
-            hashes = [s.identities for s in chosen]
-            hashes.append(slab.identities[slab.start : slab.start + count])
-            if not budget.rows_fit(hashes, allowance, beside):
+            events += count
+            if not budget.surely_fits(events, allowance) and not budget.rows_fit(
+                [*(each.identities for each in chosen), slab.next_identities(count)],
+                allowance,
+                beside,
+            ):
                 if not (chosen or beside):
                     self.slabs.popleft()
                     self.ready.extend(slab.take_records())
