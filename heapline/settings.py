@@ -289,6 +289,11 @@ class MaterializerSettings(_Section):
     open_page_records: int = Field(
         2_000_000, gt=0, description="Longer pages become visible in parts: memory is bounded."
     )
+    read_apart_records: int = Field(
+        300_000,
+        ge=0,
+        description="A store that is built from so many is read for by a process of its own.",
+    )
     checkpoint_seconds: float = Field(
         2.0, gt=0, description="An idle store folds its log into its file after so long."
     )

@@ -25,7 +25,7 @@ from state.payload import OutcomeFacts
 from state.raw_changes import RawChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from consumers.materializer.columns import Headers, Told
     from consumers.materializer.segment_rows import VisibleRow
@@ -39,6 +39,11 @@ _REMEMBERED: Final = 10_000
 _TELLING: Final = 8
 """So many unreadable records of one kind are logged one by one; all are counted."""
 _log = logger(__name__)
+
+
+def count_unreadable(what: str) -> None:
+    """Count a record that is passed over, by what it should have been."""
+    metrics.MATERIALIZER_UNREADABLE.labels(what).inc()
 
 
 class Read(NamedTuple):
@@ -62,6 +67,7 @@ class RecordReader:
         schemas: the registry.
         memberships_partitions: of `heap.segment-memberships`.
         erasures: whose data was erased: what was accepted before is passed over in silence.
+        unreadable: told of each record that is passed over, what it should have been.
 
     Raises:
         RegistryUnavailable: by every method; nothing was taken, and the same call may succeed.
@@ -72,8 +78,9 @@ class RecordReader:
         schemas: SchemaSource,
         memberships_partitions: int,
         erasures: Erasures | None = None,
+        unreadable: Callable[[str], None] = count_unreadable,
     ) -> None:
-        self._erasures = erasures
+        self._erasures, self._unreadable = erasures, unreadable
         self._memberships = Decoder("SegmentMembership", schemas)
         self._segments = Decoder("HeapSegment", schemas)
         self._outcomes = Decoder("OutcomeCounts", schemas)
@@ -198,7 +205,7 @@ class RecordReader:
             raise ValueError(str(error)) from error
 
     def _pass_over(self, what: str, message: Message, error: object) -> None:
-        metrics.MATERIALIZER_UNREADABLE.labels(what).inc()
+        self._unreadable(what)
         self._told[what] = self._told.get(what, 0) + 1
         if self._told[what] <= _TELLING:
             _log.error(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from consumers.materializer.progress import Report
     from consumers.materializer.readiness import Readiness
     from consumers.materializer.segment_rows import VisibleRow
-    from consumers.materializer.source import Source
+    from consumers.materializer.source import Reading
     from consumers.materializer.starting import TopicPartition
     from consumers.materializer.totals import Totals
     from heapline.clock import Clock
@@ -109,7 +109,7 @@ class MaterializerLoop:
     def __init__(
         self,
         *,
-        source: Source,
+        source: Reading,
         node: Node,
         replicas: Replicas,
         disk: Disk,

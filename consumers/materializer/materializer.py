@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from consumers.materializer.loop import Replicas as Copies
     from consumers.materializer.moves import Moves
     from consumers.materializer.progress import Report
-    from consumers.materializer.source import Source
+    from consumers.materializer.source import Reading, Source
     from consumers.materializer.starting import Log, There, TopicPartition
     from heapline.clock import Clock
     from heapline.kafka.topics import Names
@@ -64,6 +64,7 @@ class Materializer:
         on_progress: told now and then how far catching up has come.
         erasing: takes erased users out.
         moves: workspaces that left their environment.
+        apart: gives what reads the same records in another process, where there are many.
     """
 
     def __init__(
@@ -79,8 +80,9 @@ class Materializer:
         on_progress: Callable[[Report], None] = log_progress,
         erasing: Erasing | None = None,
         moves: Moves | None = None,
+        apart: Callable[[], Reading] | None = None,
     ) -> None:
-        self._erasing = erasing
+        self._erasing, self._apart = erasing, apart
         self._moves: Moves = moves or NoMoves()
         self._source, self._folder = source, folder
         self._topics = {what: names.topic(topic) for what, topic in READ.items()}
@@ -226,10 +228,19 @@ class Materializer:
         reached = Readiness()
         node = MembershipNode(building, UnwrittenIndex(), self._clock)
         positions = {place: log.start for place, log in self._logs(there).items()}
-        with closing(ReadAhead(self._source)) as ahead:
+        with ExitStack() as stack:
+            reading: Reading = self._source
+            if self._apart is not None and self._are_many(there):
+                reading = stack.enter_context(closing(self._apart()))
+            ahead = stack.enter_context(closing(ReadAhead(reading)))
             loop = self._loop(node, NoCopies(), reached, self._stopping, ahead)
             loop.run(positions, self._ends(there), until_caught_up=True, whole_pages=False)
         return reached.reached
+
+    def _are_many(self, there: There) -> bool:
+        """Tell whether reading takes longer than to start a process for it."""
+        records = sum(log.end - log.start for log in self._logs(there).values())
+        return records >= self._settings.read_apart_records
 
     def _loop(
         self,
@@ -237,7 +248,7 @@ class Materializer:
         copies: Copies,
         readiness: Readiness,
         stopping: Callable[[], bool],
-        source: Source | None = None,
+        source: Reading | None = None,
         moves: Moves | None = None,
     ) -> MaterializerLoop:
         return MaterializerLoop(

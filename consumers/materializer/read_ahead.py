@@ -1,8 +1,4 @@
-"""Reading in a thread of its own, while what was read before is applied.
-
-Reading and decoding take as long as applying, and both leave Python's lock to the other for most
-of it. So building a store takes hardly longer than reading its topic.
-"""
+"""Reading in a thread of its own, while what was read before is applied."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consumers.materializer.parts import Part
-    from consumers.materializer.source import Source
-    from consumers.materializer.starting import There, TopicPartition
+    from consumers.materializer.source import Reading
+    from consumers.materializer.starting import TopicPartition
 
 _AHEAD: Final = 64
 """Reads of up to 10,000 records that wait to be taken."""
@@ -25,7 +21,7 @@ _LOOK_SECONDS: Final = 0.1
 
 
 class ReadAhead:
-    """`Source` of another, which is read ahead from `open` until `close`.
+    """`Reading` of another, which is read ahead from `open` until `close`.
 
     What it raises comes in its turn, behind what was read before; only when the registry is away
     reading goes on afterwards. `close` leaves the other source open.
@@ -34,23 +30,19 @@ class ReadAhead:
         source: read by one thread at a time: by this one's until `close` has returned.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Reading) -> None:
         self._source = source
         self._stopping = Event()
         self._came: Queue[list[Part] | Exception] = Queue(_AHEAD)
         self._thread = Thread(target=self._read_ahead, name="read-ahead", daemon=True)
 
-    def there(self) -> There:
-        """See `Source.there`."""
-        return self._source.there()
-
     def open(self, positions: Mapping[TopicPartition, int], *, whole_pages: bool = True) -> None:
-        """See `Source.open`; once."""
+        """See `Reading.open`; once."""
         self._source.open(positions, whole_pages=whole_pages)
         self._thread.start()
 
     def read(self, timeout_seconds: float) -> list[Part]:
-        """See `Source.read`."""
+        """See `Reading.read`."""
         try:
             came = self._came.get(timeout=max(timeout_seconds, 0.001))
         except Empty:

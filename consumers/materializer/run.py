@@ -11,6 +11,7 @@ from consumers.materializer.erasing import Erasing
 from consumers.materializer.materializer import Materializer
 from consumers.materializer.moves import ConnectionMoves
 from consumers.materializer.progress import log_progress
+from consumers.materializer.read_apart import ReadApart
 from consumers.materializer.readiness import Readiness
 from consumers.materializer.source import KafkaSource
 from heapline.clock import SystemClock
@@ -85,6 +86,7 @@ def materialize(
             on_progress=on_progress or log_progress,
             erasing=Erasing(log, names.topic(ERASURES), clock),
             moves=ConnectionMoves(connections),
+            apart=lambda: ReadApart(settings, log.erasures),
         )
         return materializer.run(until_caught_up=until_caught_up, rebuild_because=rebuild_because)
 

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from consumers.materializer.assembler import MEMBERSHIPS, OUTCOMES, SEGMENTS
 from consumers.materializer.brokers import look
-from consumers.materializer.decoding import RecordReader
+from consumers.materializer.decoding import RecordReader, count_unreadable
 from consumers.materializer.parts import ChangesRead, EndRead, OutcomesRead, Part, RowRead
 from heapline.errors import KafkaUnavailable, NotReady, RegistryUnavailable
 from heapline.kafka import topics
@@ -21,7 +21,7 @@ from heapline.kafka.clients import admin, lone_consumer, translated
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from consumers.materializer.starting import There
     from heapline.erasures import Erasures
@@ -64,17 +64,8 @@ class Displaced(KafkaUnavailable):
     """The log no longer holds what was to be read next: where to go on is to be decided anew."""
 
 
-class Source(Protocol):
-    """Where records come from."""
-
-    def there(self) -> There:
-        """Tell what the brokers have now.
-
-        Raises:
-            KafkaUnavailable: they do not answer.
-            NotReady: a topic is missing.
-        """
-        ...
+class Reading(Protocol):
+    """Records as they come."""
 
     def open(self, positions: Mapping[tuple[str, int], int], *, whole_pages: bool = True) -> None:
         """Read on from these places, by topic and partition.
@@ -100,6 +91,19 @@ class Source(Protocol):
         ...
 
 
+class Source(Reading, Protocol):
+    """Where records come from."""
+
+    def there(self) -> There:
+        """Tell what the brokers have now.
+
+        Raises:
+            KafkaUnavailable: they do not answer.
+            NotReady: a topic is missing.
+        """
+        ...
+
+
 class KafkaSource:
     """`Source` on the real Kafka.
 
@@ -108,6 +112,7 @@ class KafkaSource:
         names: of the topics.
         schemas: the registry.
         erasures: whose data was erased.
+        unreadable: told of each record that is passed over, what it should have been.
     """
 
     def __init__(
@@ -116,8 +121,9 @@ class KafkaSource:
         names: Names,
         schemas: SchemaSource,
         erasures: Erasures | None = None,
+        unreadable: Callable[[str], None] = count_unreadable,
     ) -> None:
-        self._erasures = erasures
+        self._erasures, self._unreadable = erasures, unreadable
         self._timeout = settings.timeout_seconds
         self._schemas = schemas
         self._reader = RecordReader(schemas, 1)
@@ -133,17 +139,17 @@ class KafkaSource:
         return look(self._admin, tuple(self._whats), compacted, self._timeout)
 
     def open(self, positions: Mapping[tuple[str, int], int], *, whole_pages: bool = True) -> None:
-        """See `Source.open`."""
+        """See `Reading.open`."""
         self._unread.clear()
         partitions = sum(self._whats[topic] == MEMBERSHIPS for topic, _ in positions)
-        self._reader = RecordReader(self._schemas, partitions, self._erasures)
+        self._reader = RecordReader(self._schemas, partitions, self._erasures, self._unreadable)
         self._whole_pages = whole_pages
         self._consumer.assign(
             [TopicPartition(topic, number, at) for (topic, number), at in positions.items()]
         )
 
     def read(self, timeout_seconds: float) -> list[Part]:
-        """See `Source.read`."""
+        """See `Reading.read`."""
         if not self._unread:
             # One first: librdkafka waits out the whole timeout for a batch that is not full.
             self._unread = self._consumer.consume(1, timeout_seconds)
@@ -168,7 +174,7 @@ class KafkaSource:
         return parts
 
     def close(self) -> None:
-        """See `Source.close`."""
+        """See `Reading.close`."""
         self._consumer.close()
 
     def _parts(self, what: str, partition: int, messages: list[Message]) -> Iterable[Part]:

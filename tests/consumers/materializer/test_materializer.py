@@ -36,9 +36,11 @@ from tests.fakes.connections import FakeConnections
 from tests.fakes.materializing import FakeSource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from consumers.materializer.parts import Part
+    from consumers.materializer.source import Reading
     from consumers.materializer.totals import Totals
 
 M, S, COUNTS = ((topic.name, 0) for topic in (MEMBERSHIPS_TOPIC, SEGMENTS_TOPIC, OUTCOME_COUNTS))
@@ -82,15 +84,20 @@ class Node:
         """Materialize until everything there is visible."""
         self.source.has = there
         self.source.batches.extend(batches)
+        return self.run()
+
+    def run(self, apart: Callable[[], Reading] | None = None, many: int = 1) -> Totals:
+        """Materialize what the source has; read apart from so many records on."""
         return Materializer(
             source=self.source,
             folder=StateFolder(self.state),
             names=Names(),
-            settings=MaterializerSettings(),
+            settings=MaterializerSettings(read_apart_records=many),
             readiness=Readiness(),
             clock=self.clock,
             stopping=lambda: False,
             moves=ConnectionMoves(self.connections),
+            apart=apart,
         ).run(until_caught_up=True)
 
     def check(self, *users: str) -> None:
@@ -134,6 +141,21 @@ def test_a_rebuild_that_fails_leaves_the_old_store(node: Node) -> None:
     node.check("ada", "bob")
     node.catch_up(anew, topic("bob", "eve"))
     node.check("bob", "eve")
+
+
+@pytest.mark.parametrize(("many", "is_apart"), [(2, True), (3, False)])
+def test_much_is_read_apart_while_a_store_is_built(
+    tmp_path: Path, many: int, *, is_apart: bool
+) -> None:
+    """By another process; from then on, and where little is there, by this one."""
+    node = Node(tmp_path / "state")
+    node.source.has = brokers(2)
+    other = FakeSource(node.clock)
+    (other if is_apart else node.source).batches.append(topic("ada", "bob"))
+    node.run(lambda: other, many)
+    node.check("ada", "bob")
+    assert [whole_pages for _, whole_pages in other.opened] == [False] * is_apart
+    assert node.source.opened[-1][1]
 
 
 def test_an_index_that_disagrees_is_built_anew(node: Node) -> None:
