@@ -21,6 +21,7 @@ import orjson
 from heapline.memberships import MembershipReader
 from state.index_writer import IndexWriter
 from state.raw_changes import RawChanges
+from state.user_ids import UserIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def batch(chance: random.Random, users: Sequence[str], segments: Sequence[str]) 
     """Let users enter or leave at random."""
     count = len(users)
     return RawChanges(
-        user=list(users),
+        user=UserIds.of(users),
         names=[("acme", segment) for segment in segments],
         name=np.array(chance.choices(range(len(segments)), k=count), np.int32),
         enters=np.array(chance.choices((True, False), k=count), np.bool_),

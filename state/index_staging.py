@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from heapline.memberships.keys import key_groups
 from state.index_new_users import first_entering
 from state.index_pairs import pairs_of
 from state.payload import NO_SYNC, Changes, NewSegments, NewUsers
@@ -166,8 +165,8 @@ class _Users:
         rows = np.flatnonzero(workspaces >= 0)
         if not rows.size:
             return codes
-        users = raw.user if rows.size == len(raw) else [raw.user[row] for row in rows.tolist()]
-        groups = list(key_groups(users, _one_if_alike(workspaces[rows])))
+        users = raw.user if rows.size == len(raw) else raw.user.at(rows)
+        groups = list(users.key_groups(_one_if_alike(workspaces[rows])))
         found = self._known.find_users(groups, rows.size)
         codes[rows] = found
         unknown = found < 0
@@ -199,7 +198,7 @@ class _Users:
         entering = np.flatnonzero(enters_first)
         codes[rows[new]] = np.searchsorted(entering, first[new]) + self._known.user_count
         chosen = rows[entering]
-        ids = [raw.user[row] for row in chosen.tolist()]
+        ids = raw.user.at(chosen).texts()
         self._new_users = NewUsers(workspaces[chosen].astype(np.uint32), ids)
 
     def new_users(self) -> NewUsers:

@@ -1,7 +1,7 @@
 """Enters and leaves as they were read: columns in which what repeats stands as a code.
 
-Thousands of neighbours are of one segment and one sync. So both stand as places in small lists,
-and only users, who differ, as text.
+Thousands of neighbours are of one segment and one sync. So both stand as places in small lists;
+users, who differ, in one piece.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from state.payload import NO_SYNC
+from state.user_ids import UserIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +32,7 @@ class RawChanges:
     """Changes in the order in which they happened; all columns are of one length.
 
     Attributes:
-        user: ids, as text.
+        user: ids.
         names: distinct workspaces and segments; no change need be of them.
         name: for each change a place in `names` (int32).
         enters: True for an enter, False for a leave (bool).
@@ -40,7 +41,7 @@ class RawChanges:
         sync: for each change a place in `syncs`, `NO_SYNC` where none was named (int32).
     """
 
-    user: list[str] = field(default_factory=list)
+    user: UserIds = field(default_factory=UserIds)
     names: Sequence[SegmentName] = ()
     name: NDArray[np.int32] = field(default_factory=lambda: _NO_PLACES)
     enters: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
@@ -63,7 +64,7 @@ class RawChanges:
         syncs: dict[str, int] = {}
         places = [NO_SYNC if each is None else syncs.setdefault(each, len(syncs)) for each in sync]
         return cls(
-            list(user),
+            UserIds.of(user),
             list(names),
             np.array(name, np.int32),
             np.array(enters, np.bool_),
@@ -77,9 +78,7 @@ class RawChanges:
         """Put changes one behind the other."""
         if len(parts) <= 1:
             return parts[0] if parts else cls()
-        users: list[str] = []
-        for part in parts:
-            users += part.user
+        users = UserIds.joined([part.user for part in parts])
         names, name = _joined([(part.names, part.name) for part in parts])
         syncs, sync = _joined([(part.syncs, part.sync) for part in parts])
         enters = np.concatenate([part.enters for part in parts])
@@ -92,7 +91,7 @@ class RawChanges:
             return self
         rows = slice(start, stop)
         return RawChanges(
-            self.user[rows],
+            self.user.part(start, stop),
             self.names,
             self.name[rows],
             self.enters[rows],
@@ -105,7 +104,7 @@ class RawChanges:
         """Leave the others out."""
         rows = np.flatnonzero(kept)
         return RawChanges(
-            [self.user[row] for row in rows.tolist()],
+            self.user.at(rows),
             self.names,
             self.name[rows],
             self.enters[rows],

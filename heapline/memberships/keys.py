@@ -29,8 +29,8 @@ WORD_BYTES: Final = 8
 MAX_WORKSPACES: Final = 1 << (8 * WORKSPACE_BYTES)
 LONG_BYTES: Final = 64
 """Keys longer than this are hashed and compared one by one; a table takes 256 KiB."""
-_BEHIND: Final = "\n"
-"""Ends each id of a column; ids that hold it are taken one by one."""
+BEHIND: Final = "\n"
+"""Stands behind each id of a column in one piece."""
 
 
 def tail_of(workspace_code: int) -> bytes:
@@ -73,26 +73,46 @@ def key_groups(
     Raises:
         UnicodeEncodeError: `errors` is strict, and there is such text.
     """
+    return key_groups_of(*encoded(users, errors), workspaces)
+
+
+def encoded(
+    users: Sequence[str], errors: str = "strict"
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Put ids into one piece of UTF-8, a line end behind each; give it and where those stand.
+
+    Args:
+        users: their ids; at least one.
+        errors: see `key_groups`.
+    """
     count = len(users)
-    text = np.frombuffer((_BEHIND.join(users) + _BEHIND).encode("utf-8", errors), np.uint8)
-    ends = text == ord(_BEHIND)
-    if np.count_nonzero(ends) != count:
-        yield from _one_by_one(users, workspaces, errors)
-        return
-    if text.size % count == 0 and ends.reshape(count, -1)[:, -1].all():
-        yield _group(np.arange(count), text.reshape(count, -1)[:, :-1], workspaces)
-        return
-    places = np.flatnonzero(ends)
-    yield from _by_length(text, np.diff(places, prepend=-1) - 1, places, workspaces)
+    text = np.frombuffer((BEHIND.join(users) + BEHIND).encode("utf-8", errors), np.uint8)
+    is_end = text == ord(BEHIND)
+    if np.count_nonzero(is_end) != count:  # some id holds a line end
+        lengths = np.fromiter((len(user.encode("utf-8", errors)) for user in users), np.int64)
+        return text, np.cumsum(lengths + 1) - 1
+    width, rest = divmod(text.size, count)
+    if not rest and is_end[width - 1 :: width].all():  # several times quicker than to look for each
+        return text, np.arange(width - 1, text.size, width)
+    return text, np.flatnonzero(is_end)
 
 
-def _one_by_one(
-    users: Sequence[str], workspaces: int | NDArray[np.int64], errors: str
+def key_groups_of(
+    text: NDArray[np.uint8], ends: NDArray[np.int64], workspaces: int | NDArray[np.int64]
 ) -> Iterator[KeyGroup]:
-    encoded = [user.encode("utf-8", errors) for user in users]
-    lengths = np.fromiter(map(len, encoded), np.int64, len(users))
-    text = np.frombuffer(b"".join(encoded), np.uint8)
-    yield from _by_length(text, lengths, np.cumsum(lengths), workspaces)
+    """Make the keys of a column of users in one piece.
+
+    Args:
+        text: their ids, in UTF-8, a byte of no meaning behind each; at least one.
+        ends: where those bytes stand.
+        workspaces: the workspace's code, for all or for each.
+    """
+    count = ends.size
+    width, rest = divmod(text.size, count)
+    if not rest and np.array_equal(ends, np.arange(width - 1, text.size, width)):
+        yield _group(np.arange(count), text.reshape(count, width)[:, :-1], workspaces)
+        return
+    yield from _by_length(text, np.diff(ends, prepend=-1) - 1, ends, workspaces)
 
 
 def _by_length(

@@ -216,6 +216,30 @@ def test_keys_of_one_segment_are_read_as_any(keys: list[bytes]) -> None:
         assert by_columns.changes.facts() == reader().one_by_one(messages).changes.facts()
 
 
+PLAIN = [b"u", b"v", b"]", b",", b" "]
+ONE_LONG = st.tuples(
+    st.sampled_from([b"a", b"a", b"a", b"b", b'"']),
+    st.sampled_from([*PLAIN, *PLAIN, b'"', b"\\", b"\n", b"\x01", b"\xff"]),
+    st.sampled_from([b"s", b"s", b"s", b"t", b"\n"]),
+    st.sampled_from([b"]", b"]", b"]", b"}", b"\n"]),
+)
+
+
+@given(st.lists(ONE_LONG, min_size=1, max_size=4))
+def test_keys_of_one_length_are_read_as_any(each: list[tuple[bytes, bytes, bytes, bytes]]) -> None:
+    """Whatever stands at any place of them."""
+    keys = [b'["%s","%s","%s"%s' % texts for texts in each]
+    messages = [message(n, key, headers=[(AT, b"8")]) for n, key in enumerate(keys)]
+    by_columns = reader().in_columns(messages)
+    plain = all(
+        ws in b"ab" and user in PLAIN and segment in b"st" and end == b"]"
+        for ws, user, segment, end in each
+    )
+    assert (by_columns is not None) == plain
+    if by_columns is not None:
+        assert by_columns.changes.facts() == reader().one_by_one(messages).changes.facts()
+
+
 @given(st.lists(CHANGES, min_size=1, max_size=6))
 def test_records_without_escapes_are_read_in_columns(changes: list[MembershipChange]) -> None:
     """The quick way is taken for what heapline writes, unless an id needs an escape."""
