@@ -139,17 +139,15 @@ class Budget:
         """Whether no identity gets over an allowance even if all these events are one's."""
         return self.used + events <= allowance
 
-    def rows_fit(self, rows: Sequence[NDArray[np.uint64]], allowance: int, beside: int = 0) -> bool:
-        """Whether no identity gets over an allowance by one more event for each hash.
+    @property
+    def rows_held(self) -> Counter[int]:
+        """How many rows the window holds, by their identity's hash; not to be changed."""
+        return self._rows.counts()
 
-        Args:
-            rows: hashes of identities.
-            allowance: for any one of them.
-            beside: events about to be held besides, of whatever identity.
-        """
-        if self.surely_fits(sum(map(len, rows)) + beside, allowance):
-            return True
-        return not beside and self._rows.fit(rows, allowance, self._by_identity)
+    @property
+    def records_held(self) -> Mapping[str, int]:
+        """How many records the window holds, by identity."""
+        return self._by_identity
 
     def next_change(self, now: float) -> float | None:
         """Give when there will be more room, or None when only an answer can tell."""

@@ -9,6 +9,7 @@ on hold - becomes a `Record` and takes the exact path, that record alone.
 from __future__ import annotations
 
 from array import array
+from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,7 +20,7 @@ from consumers.forwarder import avro_block
 from consumers.forwarder.iso_times import iso_8601
 from consumers.forwarder.judging import judge, kept
 from consumers.forwarder.plain_properties import PlainProperties
-from consumers.forwarder.record import Record
+from consumers.forwarder.record import Record, key_text
 from consumers.forwarder.row_budget import hashes_of
 from consumers.forwarder.slab import Mapped, Slab
 from consumers.forwarder.stretch import IS_RECORD, SETTLED, WAITING, Stretch
@@ -28,7 +29,7 @@ from heapline.kafka.codec import FRAMING_BYTES, schema_id_of
 from heapline.outcomes import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,10 +65,14 @@ class Intake:
         self._decoder = decoder
         self._properties = PlainProperties()
 
-    def take(self, columns: Columns, now: Now) -> list[Record]:
-        """Decide on what can be decided here; give the records that need the exact path.
+    def take(self, columns: Columns, now: Now, decide: Callable[[Record], None]) -> None:
+        """Decide on what can be decided here; note is taken of all.
 
-        Note is taken of all. Each record given must be accepted, or held back, by the caller.
+        Args:
+            columns: what was read.
+            now: the time.
+            decide: accepts a record that needs the exact path, or holds it back; asked at the
+                record's turn among the others of its workspace.
         """
         dispatcher = self._dispatcher
         joined, frame = self._decoded(columns)
@@ -80,7 +85,7 @@ class Intake:
             left_out[verdict.eligible["row"].to_numpy()] = True
             left_out[mapped["row"].to_numpy()] = False
             codes[left_out] = _EXACT
-        exact: list[Record] = []
+        exact: dict[int, Record] = {}
         stretches: dict[int, Stretch] = {}
         inside = np.zeros(len(columns), np.int64)
         for place, partition in enumerate(columns.partitions):
@@ -91,16 +96,22 @@ class Intake:
             stretches[place] = stretch
             inside[rows] = np.arange(len(rows))
             self._count_places(stretch)
-            exact += stretch.records.values()
+            odd = rows[list(stretch.records)].tolist()
+            exact.update(zip(odd, stretch.records.values(), strict=True))
             dispatcher.trackers[partition].add_stretch(stretch)
-        for slab in _slabs(columns, verdict.fates, codes, stretches, inside, mapped, self._records):
-            self._send_off(slab)
+        make = self._records
+        slabs = dict(_slabs(columns, verdict.fates, codes, stretches, inside, mapped, exact, make))
+        for slab in slabs.values():
+            slab.stretch.unsettled_bytes += slab.bytes_between(slab.first, slab.stop)
         for stretch in stretches.values():
             dispatcher.settling.took_stretch(stretch)
-        return exact
+        for row in sorted([*slabs, *exact]) if exact else slabs:
+            if row in slabs:
+                self._send_off(slabs[row])
+            else:
+                decide(exact[row])
 
     def _send_off(self, slab: Slab) -> None:
-        slab.stretch.unsettled_bytes += slab.bytes_between(slab.first, slab.stop)
         key = self._dispatcher.desk(slab.workspace).lane
         if key is None:
             raise MustStop(f"rows of {slab.workspace} were let through without a connection")
@@ -258,14 +269,20 @@ def _slabs(
     stretches: dict[int, Stretch],
     inside: Integers,
     mapped: pl.DataFrame,
+    exact: Collection[int],
     make_records: Callable[[Slice], list[Record]],
-) -> Iterator[Slab]:
-    """Give the mapped rows by partition and workspace; `inside` says where in their stretch."""
+) -> Iterator[tuple[int, Slab]]:
+    """Give the mapped rows by partition and workspace, each slab with the first row in it.
+
+    No slab reaches beyond a row of its workspace that goes the exact way. `inside` says where in
+    their stretch rows are.
+    """
     if not mapped.height:
         return
     order, first_of_each = _grouped(columns, mapped["row"].to_numpy(), fates, codes)
     mapped = mapped[order]
     taken = mapped["row"].to_numpy()
+    first_of_each = _cut(columns, taken, first_of_each, exact)
     tails = mapped["tail"].to_numpy()
     heads = _heads(columns, taken, tails)
     ends = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
@@ -282,10 +299,35 @@ def _slabs(
     workspaces = mapped["workspace"].gather(first_of_each).to_list()
     places = columns.places[taken[first_of_each]].tolist()
     starts = first_of_each.tolist()
-    stops = [*starts[1:], len(heads)]
-    for start, stop, place, workspace in zip(starts, stops, places, workspaces, strict=True):
-        own = bodies[shared.begin(start) : shared.ends[stop - 1]]
-        yield Slab(shared, stretches[place], workspace, start, stop, heads[start:stop], own, start)
+    rows, stops = taken[first_of_each].tolist(), [*starts[1:], len(heads)]
+    for row, start, stop, place, workspace in zip(
+        rows, starts, stops, places, workspaces, strict=True
+    ):
+        own, parts = bodies[shared.begin(start) : shared.ends[stop - 1]], heads[start:stop]
+        yield row, Slab(shared, stretches[place], workspace, start, stop, parts, own, start)
+
+
+def _cut(
+    columns: Columns, taken: Integers, first_of_each: Integers, exact: Collection[int]
+) -> Integers:
+    """Let a group begin anew behind each record of its workspace that goes the exact way.
+
+    A record without a usable key may be of any workspace.
+    """
+    if not exact:
+        return first_of_each
+    between: dict[tuple[int, str], list[int]] = {}
+    for row in sorted(exact):
+        kind = int(columns.places[row]), key_text(columns.keys[row])
+        between.setdefault(kind, []).append(row)
+    begins = [first_of_each]
+    for start, stop in pairwise([*first_of_each.tolist(), len(taken)]):
+        row = taken[start]
+        place, workspace = int(columns.places[row]), key_text(columns.keys[row])
+        rows = between.get((place, workspace), []) + between.get((place, ""), [])
+        begins.append(start + np.searchsorted(taken[start:stop], rows))
+    every = np.unique(np.concatenate(begins))
+    return every[every < len(taken)]
 
 
 def _heads(columns: Columns, taken: Integers, tails: Integers) -> list[bytes]:

@@ -121,20 +121,10 @@ class Lane:
             return self._request(part.records, part.trial, now, request_id)
         if not self._worth_sending(now, room):
             return None
-        return self._next_request(room, allowance, now, request_id)
-
-    def _next_request(
-        self, room: int, allowance: int, now: float, request_id: int
-    ) -> Request | None:
         most = min(self._limits.events_per_request, room)
         most_bytes = self._limits.request_bytes - self._overhead
-        waiting, budget = self.waiting, self.budget
-        records = waiting.take(most, most_bytes, allowance, budget)
-        left = most_bytes - sum(len(record.body) + 1 for record in records)
-        rows = waiting.take_rows(most - len(records), left, allowance, budget, len(records))
-        if not records and not rows:  # rows became records
-            records = waiting.take(most, most_bytes, allowance, budget)
-        return self._request(records, None, now, request_id, rows)
+        taken = self.waiting.take(most, most_bytes, allowance, self.budget)
+        return self._request(taken, None, now, request_id)
 
     def next_look(self, now: float) -> float | None:
         """Give when `plan` should be asked again if nothing else happens, or None."""
@@ -157,17 +147,17 @@ class Lane:
         return now >= self._closed_until and len(self.in_flight) < at_most
 
     def _probe(self, now: float, request_id: int) -> Request | None:
-        records: list[Record] = []
+        taken: list[Record | Slice] = []
         if self.budget.room(now) >= 1:
             allowance = self.budget.identity_allowance(now)
-            records = self.waiting.take_probe(allowance, self.budget)
-        if not records:  # those here are deferred, and the next to come may be sent
+            taken = self.waiting.take_probe(allowance, self.budget)
+        if not taken:  # those here are deferred, and the next to come may be sent
             self.probe_at = now + _LIMITED_WAIT_SECONDS
-        return self._request(records, None, now, request_id)
+        return self._request(taken, None, now, request_id)
 
     def _worth_sending(self, now: float, room: int) -> bool:
         """Not yet, while a fuller request is near: a busy lane lingers, one at its limit waits."""
-        ready = self.waiting.in_line
+        ready = len(self.waiting.line)
         since = now - self._last_sent
         not_full = ready < self._limits.events_per_request
         if ready == 0 or room <= 0:
@@ -177,19 +167,14 @@ class Lane:
         return room >= min(ready, _SMALL_REQUEST) or since >= _LIMITED_WAIT_SECONDS
 
     def _request(
-        self,
-        records: list[Record],
-        trial: Trial | None,
-        now: float,
-        request_id: int,
-        rows: Sequence[Slice] = (),
+        self, carried: Sequence[Record | Slice], trial: Trial | None, now: float, request_id: int
     ) -> Request | None:
-        if not records and not rows:
+        if not carried:
             return None
-        request = Request(request_id, self.key, records, trial, now, list(rows))
+        request = Request(request_id, self.key, carried, trial, now)
         self.in_flight[request_id] = request
-        identities = Counter([record.identity for record in records])
-        self.budget.hold(request_id, identities, [each.identities for each in rows])
+        identities = Counter([record.identity for record in request.records])
+        self.budget.hold(request_id, identities, [each.identities for each in request.rows])
         self._last_sent = now
         return request
 

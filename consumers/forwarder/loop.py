@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaException
@@ -166,8 +167,7 @@ class ForwarderLoop:
             self._decide(record, now)
         if batch.columns is not None:
             self._intake = self._intake or self._make_intake()
-            for record in self._intake.take(batch.columns, now):
-                self._decide(record, now)
+            self._intake.take(batch.columns, now, partial(self._decide, now=now))
         self._note_ends(batch)
         for record, known in self._unknown.resolved(now.monotonic):
             if not known:

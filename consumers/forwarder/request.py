@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from consumers.forwarder.record import Record
 
-    from consumers.forwarder.record import LaneKey, Partition, Record
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from consumers.forwarder.record import LaneKey, Partition
     from consumers.forwarder.slab import Slice
     from consumers.forwarder.trial import Suspect, Trial
     from consumers.forwarder.verdict import Verdict
@@ -16,34 +18,40 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One bulk request: its records and rows go out together and share an answer."""
+    """One bulk request: the records and rows it carries go out in order and share an answer."""
 
     id: int
     lane: LaneKey
-    records: list[Record]
+    carried: Sequence[Record | Slice]
     trial: Trial | None = None
     sent_at: float = 0.0
-    rows: list[Slice] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[Record]:
+        """Those of its events that are records."""
+        return [each for each in self.carried if isinstance(each, Record)]
+
+    @property
+    def rows(self) -> list[Slice]:
+        """Those of its events that are rows."""
+        return [each for each in self.carried if not isinstance(each, Record)]
 
     @property
     def events(self) -> int:
         """How many events it carries."""
-        return len(self.records) + sum(rows.count for rows in self.rows)
+        return sum(1 if isinstance(each, Record) else each.count for each in self.carried)
 
     def bodies(self) -> list[bytes | memoryview]:
         """Give what Heap gets, to be joined with commas."""
-        return [*(record.body for record in self.records), *(rows.body for rows in self.rows)]
+        return [each.body for each in self.carried]
 
     def carries(self, partitions: Collection[Partition]) -> bool:
         """Whether any of its events was read from these partitions."""
-        return any(record.partition in partitions for record in self.records) or any(
-            rows.slab.stretch.partition in partitions for rows in self.rows
-        )
+        return any(each.partition in partitions for each in self.carried)
 
     def drop_given_up(self) -> None:
         """Forget what belongs to a partition that was handed over."""
-        self.rows = [rows for rows in self.rows if not rows.slab.stretch.dropped]
-        self.records = [record for record in self.records if not record.dropped]
+        self.carried = [each for each in self.carried if not each.dropped]
 
     def attempted(self, failed_ms: int | None) -> None:
         """Note on the records that they were sent, and when that failed."""
@@ -56,9 +64,10 @@ class Request:
 
     def rows_to_records(self) -> None:
         """Let its rows be records from now on."""
-        for rows in self.rows:
-            self.records += rows.records()
-        self.rows.clear()
+        carried: list[Record] = []
+        for each in self.carried:
+            carried += [each] if isinstance(each, Record) else each.records()
+        self.carried = carried
 
 
 @dataclass(slots=True)

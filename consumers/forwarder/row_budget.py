@@ -27,12 +27,39 @@ def hashes_of(identities: pl.Series) -> Hashes:
     return identities.hash(seed=0).to_numpy()
 
 
-def _hashes(identities: Iterable[str]) -> list[int]:
+def _hashes(identities: Iterable[str]) -> Hashes:
     # Who holds rows has imported it; whoever has none starts faster without it.
     import polars as pl  # noqa: PLC0415
 
-    hashes: list[int] = hashes_of(pl.Series(list(identities))).tolist()
-    return hashes
+    return hashes_of(pl.Series(list(identities), dtype=pl.String))
+
+
+def hash_of(identity: str) -> int:
+    """Hash one identity."""
+    return int(_hashes([identity])[0])
+
+
+def by_hash(events: Mapping[str, int]) -> Counter[int]:
+    """Give events by identity as events by the identity's hash."""
+    found = Counter[int]()
+    hashes = _hashes(events).tolist() if events else ()
+    for each, count in zip(hashes, events.values(), strict=True):
+        found[each] += count
+    return found
+
+
+def counted(rows: Iterable[Hashes]) -> dict[int, int]:
+    """Count hashes."""
+    every = list(rows)
+    if not every:
+        return {}
+    found, counts = np.unique(np.concatenate(every), return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def has_any(rows: Hashes, identities: Iterable[str]) -> bool:
+    """Whether a row is of one of these identities."""
+    return bool(np.isin(rows, _hashes(identities)).any())
 
 
 class RowBudget:
@@ -47,14 +74,14 @@ class RowBudget:
         hashes = np.concatenate(rows)
         self._held[id(hashes)] = hashes
         if self._counts is not None:
-            self._counts.update(_counted([hashes]))
+            self._counts.update(counted([hashes]))
         return hashes
 
     def release(self, hashes: Hashes) -> None:
         """Let the budget of rows held before go."""
         del self._held[id(hashes)]
         if self._counts is not None:
-            self._counts.subtract(_counted([hashes]))
+            self._counts.subtract(counted([hashes]))
         if not self._held:
             self._counts = None
 
@@ -62,32 +89,10 @@ class RowBudget:
         """Give how many events of an identity are held."""
         if not self._held:
             return 0
-        return self._counted()[_hashes([identity])[0]]
+        return self.counts()[hash_of(identity)]
 
-    def fit(self, rows: Iterable[Hashes], allowance: int, besides: Mapping[str, int]) -> bool:
-        """Whether no identity gets over an allowance by these rows.
-
-        Args:
-            rows: to be held.
-            allowance: for any one of them.
-            besides: events held otherwise, by identity.
-        """
-        more = Counter[int]()
-        if besides:
-            more.update(dict(zip(_hashes(besides), besides.values(), strict=True)))
-        held = self._counted()
-        wanted = _counted(rows).items()
-        return all(held[each] + more[each] + events <= allowance for each, events in wanted)
-
-    def _counted(self) -> Counter[int]:
+    def counts(self) -> Counter[int]:
+        """Give how many events are held, by hash; not to be changed."""
         if self._counts is None:
-            self._counts = Counter(_counted(self._held.values()))
+            self._counts = Counter(counted(self._held.values()))
         return self._counts
-
-
-def _counted(rows: Iterable[Hashes]) -> dict[int, int]:
-    every = list(rows)
-    if not every:
-        return {}
-    found, counts = np.unique(np.concatenate(every), return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))

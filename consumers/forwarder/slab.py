@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from consumers.forwarder.stretch import IS_RECORD
+from heapline.outcomes import Source
 
 if TYPE_CHECKING:
     from array import array
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from consumers.forwarder.record import Record
+    from consumers.forwarder.record import Partition, Record
     from consumers.forwarder.stretch import Stretch
 
     Integers = NDArray[np.int64]
@@ -108,6 +109,30 @@ class Slab:
             return stop - start
         return bisect_right(ends, last, start, stop) - start
 
+    @property
+    def partition(self) -> Partition:
+        """As of records."""
+        return self.stretch.partition
+
+    @property
+    def read_at(self) -> float:
+        """As of records."""
+        return self.stretch.read_at
+
+    @property
+    def source(self) -> Source:
+        """As of records."""
+        return Source.EVENTS
+
+    @property
+    def dropped(self) -> bool:
+        """As of records."""
+        return self.stretch.dropped
+
+    def size(self, count: int) -> int:
+        """Give the bytes of the next rows in a request, each with a comma."""
+        return self.mapped.ends[self.start + count - 1] - self.mapped.begin(self.start) + 1
+
     def next_identities(self, count: int) -> Hashes:
         """Hashes of the identities of the next rows."""
         return self.mapped.identities[self.start : self.start + count]
@@ -151,6 +176,16 @@ class Slice:
     slab: Slab
     start: int
     stop: int
+
+    @property
+    def partition(self) -> Partition:
+        """As of records."""
+        return self.slab.partition
+
+    @property
+    def dropped(self) -> bool:
+        """As of records."""
+        return self.slab.dropped
 
     @property
     def count(self) -> int:

@@ -7,13 +7,17 @@ from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING
 
+from consumers.forwarder.elbow_room import ElbowRoom
+from consumers.forwarder.line import Line
+from consumers.forwarder.record import Record
+from consumers.forwarder.row_budget import has_any
 from heapline.outcomes import DeferReason, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from consumers.forwarder.budget import Budget
-    from consumers.forwarder.record import Partition, Record
+    from consumers.forwarder.record import Partition
     from consumers.forwarder.slab import Slab, Slice
     from consumers.forwarder.trial import Part, Trial
 
@@ -25,14 +29,13 @@ class Waiting:
     """
 
     def __init__(self) -> None:
-        self.ready: deque[Record] = deque()
+        self.line = Line()
+        """Who is ready, in order; rows that leave any other way than to Heap become records."""
         self.parts: deque[Part] = deque()
-        self.slabs: deque[Slab] = deque()
-        """Rows behind the records; those that leave any other way than to Heap become records."""
         self._blocked: dict[str, deque[Record]] = {}
         self._blocked_count = 0
         self._oldest = inf
-        """No record of the events topic in here was read before; it may be a little too early."""
+        """Nothing of the events topic in here was read before; it may be a little too early."""
 
     def __len__(self) -> int:
         return self.unblocked + self._blocked_count
@@ -40,90 +43,42 @@ class Waiting:
     @property
     def unblocked(self) -> int:
         """How many wait for the app's limit only, and not for their identity's."""
-        return self.in_line + sum(len(part.records) for part in self.parts)
-
-    @property
-    def in_line(self) -> int:
-        """How many are ready, records and rows."""
-        return len(self.ready) + sum(map(len, self.slabs))
+        return len(self.line) + sum(len(part.records) for part in self.parts)
 
     def __bool__(self) -> bool:
-        return bool(self.ready or self.slabs or self._blocked or self.parts)
+        return bool(self.line or self._blocked or self.parts)
 
     def add(self, record: Record) -> None:
         """Put a record at the end of its line."""
         self._note_age(record)
         blocked = self._blocked.get(record.identity)
         if blocked is None:
-            self.ready.append(record)
+            self.line.append(record)
         else:
             blocked.append(record)
             self._blocked_count += 1
 
     def add_slab(self, slab: Slab) -> None:
-        """Put rows at the end of the line."""
-        self.slabs.append(slab)
-
-    def take_rows(
-        self, most: int, most_bytes: int, allowance: int, budget: Budget, beside: int
-    ) -> list[Slice]:
-        """Take rows in order, as `take` does.
-
-        Rows among which an identity may be at its limit become records: `take` tells which it is.
-        So many records are taken for the same request `beside`.
-        """
-        chosen: list[Slice] = []
-        events = beside
-        while self.slabs and most > 0 and allowance > 0:
-            slab = self.slabs[0]
-            count = slab.fitting(most, most_bytes)
-            if not count and (chosen or beside):
-                break
-            count = count or 1
-            events += count
-            if not budget.surely_fits(events, allowance) and not budget.rows_fit(
-                [*(each.identities for each in chosen), slab.next_identities(count)],
-                allowance,
-                beside,
-            ):
-                if not (chosen or beside):
-                    self.slabs.popleft()
-                    self.ready.extend(slab.take_records())
-                break
-            chosen.append(slab.take(count))
-            most -= count
-            most_bytes -= len(chosen[-1].body) + 1
-            if slab:
-                break
-            self.slabs.popleft()
-        return chosen
-
-    def slabs_to_records(self, which: Callable[[Slab], bool]) -> None:
-        """Let rows be records from now on, in their order."""
-        kept: deque[Slab] = deque()
-        for slab in self.slabs:
-            if which(slab):
-                for record in slab.take_records():
-                    self.add(record)
-            else:
-                kept.append(slab)
-        self.slabs = kept
+        """Put rows at the end of the line; where one's identity is blocked, they become records."""
+        if self._blocked and has_any(slab.next_identities(len(slab)), self._blocked):
+            for record in slab.take_records():
+                self.add(record)
+            return
+        self._oldest = min(self._oldest, slab.stretch.read_at)
+        self.line.append(slab)
 
     def leave(self, leaves: Callable[[Partition], bool]) -> None:
         """Forget what waits of some partitions."""
-        rows = [slab for slab in self.slabs if not leaves(slab.stretch.partition)]
-        self.slabs.clear()
-        for record in self.take_all():
-            if not leaves(record.partition):
-                self.add(record)
-        self.slabs.extend(rows)
+        self.dissolve()
+        self._release_blocked()
+        self.line.keep(lambda entry: not leaves(entry.partition))
 
     def put_back(self, records: Iterable[Record]) -> None:
         """Put records, in their order, before all others."""
         returned = list(records)
         for record in returned:
             self._note_age(record)
-        self.ready.extendleft(reversed(returned))
+        self.line.put_before(returned)
 
     def put_parts(self, *parts: Part) -> None:
         """Put parts of a request, in their order, before all others."""
@@ -136,33 +91,41 @@ class Waiting:
         if record.read_at < self._oldest and record.source is Source.EVENTS:
             self._oldest = record.read_at
 
-    def take(self, most: int, most_bytes: int, allowance: int, budget: Budget) -> list[Record]:
-        """Take ready records in order, up to a count, a size and each identity's limit.
+    def take(
+        self, most: int, most_bytes: int, allowance: int, budget: Budget
+    ) -> list[Record | Slice]:
+        """Take ready events in order, up to a count, a size and each identity's limit.
 
-        Records of identities without room are blocked on the way. The first record is taken
-        whatever its size. While nobody has any room (a lane that has just started), nobody is
-        blocked: the line would only lose its order.
+        Records of identities without room are blocked on the way; rows among which is one become
+        records. The first event is taken whatever its size. While nobody has any room (a lane that
+        has just started), nobody is blocked: the line would only lose its order.
         """
-        if allowance <= 0:
-            return []
-        ready, used = self.ready, budget.identity_used
-        chosen: list[Record] = []
-        here: dict[str, int] = {}
-        while ready and len(chosen) < most:
-            record = ready[0]
-            identity = record.identity
-            before = here.get(identity)
-            if before is None:
-                before = used(identity)
-            if before >= allowance:
-                self._block(ready.popleft())
-                continue
-            most_bytes -= len(record.body) + 1
-            if most_bytes < 0 and chosen:
+        chosen: list[Record | Slice] = []
+        fits = budget.surely_fits(min(most, len(self.line)), allowance)
+        room = None if fits else ElbowRoom(budget, allowance)
+        while allowance > 0 and most > 0 and (entry := self.line.first()) is not None:
+            if isinstance(entry, Record):
+                count, size = 1, len(entry.body) + 1
+                has_room = room is None or room.take(entry.identity)
+            else:
+                count = entry.fitting(most, most_bytes) or 1
+                size = entry.size(count)
+                has_room = room is None or room.take_rows(entry.next_identities(count))
+            if not has_room:
+                self._stand_aside(count)
+            elif chosen and size > most_bytes:
                 break
-            here[identity] = before + 1
-            chosen.append(ready.popleft())
+            else:
+                chosen.append(self.line.take_next(count))
+                most, most_bytes = most - count, most_bytes - size
         return chosen
+
+    def _stand_aside(self, count: int) -> None:
+        taken = self.line.take_next(count)
+        if isinstance(taken, Record):
+            self._block(taken)
+        else:
+            self.line.put_before(taken.records())
 
     def next_part(self, allowance: int, budget: Budget) -> Part | None:
         """Give the first part whose identities all have room; the others hold nobody up."""
@@ -176,29 +139,23 @@ class Waiting:
             self.parts.remove(largest)
             self.parts.appendleft(largest)
 
-    def take_probe(self, allowance: int, budget: Budget) -> list[Record]:
-        """Take a single record, to probe with."""
+    def take_probe(self, allowance: int, budget: Budget) -> list[Record | Slice]:
+        """Take a single event, to probe with."""
         self.dissolve()
         self._release_blocked()
-        if not self.ready and self.slabs:
-            self.ready.extend(self.slabs.popleft().take_records())
         return self.take(1, 0, allowance, budget)
 
     def take_all(self) -> list[Record]:
         """Take every record, whatever it waits for."""
         self.dissolve()
         self._release_blocked()
-        self.slabs_to_records(lambda _: True)
-        taken = list(self.ready)
-        self.ready.clear()
-        return taken
+        return self.line.take_all()
 
     def drop(self) -> None:
         """Forget records whose partition was handed over."""
-        rows = [slab for slab in self.slabs if not slab.stretch.dropped]
-        self.slabs.clear()
-        self.ready.extend(record for record in self.take_all() if not record.dropped)
-        self.slabs.extend(rows)
+        self.dissolve()
+        self._release_blocked()
+        self.line.keep(lambda entry: not entry.dropped)
 
     def dissolve(self) -> None:
         """Give up every examination: its records wait like all others."""
@@ -254,16 +211,14 @@ class Waiting:
 
     def take_old(self, before: float) -> list[tuple[Record, DeferReason]]:
         """Take records of the events topic read before a time; those over a limit first."""
-        if self.slabs and self.slabs[0].stretch.read_at < before:
-            self.slabs_to_records(lambda slab: slab.stretch.read_at < before)
         if self._oldest >= before:
             return []
         if any(_is_old(record, before) for part in self.parts for record in part.records):
             self.dissolve()
         blocked = self._take_blocked(lambda record: _is_old(record, before))
-        old, self.ready = _parted(self.ready, lambda record: _is_old(record, before))
+        old = self.line.take(lambda entry: _is_old(entry, before))
         self._oldest = min(
-            (r.read_at for r in self._all() if r.source is Source.EVENTS), default=inf
+            (each.read_at for each in self._all() if each.source is Source.EVENTS), default=inf
         )
         return [
             *((record, DeferReason.IDENTITY_OVER_LIMIT) for record in blocked),
@@ -296,8 +251,8 @@ class Waiting:
         self._blocked_count -= len(taken)
         return taken
 
-    def _all(self) -> Iterator[Record]:
-        yield from self.ready
+    def _all(self) -> Iterator[Record | Slab]:
+        yield from self.line
         yield from chain.from_iterable(self._blocked.values())
         yield from chain.from_iterable(part.records for part in self.parts)
 
@@ -306,13 +261,6 @@ class Waiting:
         over = len(self) - most
         if over <= 0:
             return
-        leaving, rows = set[int](), 0
-        for slab in reversed(self.slabs):
-            if rows >= over:
-                break
-            leaving.add(id(slab))
-            rows += len(slab)
-        self.slabs_to_records(lambda slab: id(slab) in leaving)
         for identity, blocked in list(self._blocked.items()):
             while over > 0 and blocked and blocked[-1].source is Source.EVENTS:
                 self._blocked_count -= 1
@@ -320,9 +268,9 @@ class Waiting:
                 yield blocked.pop(), DeferReason.IDENTITY_OVER_LIMIT
             if not blocked:
                 del self._blocked[identity]
-        while over > 0 and self.ready and self.ready[-1].source is Source.EVENTS:
+        while over > 0 and (last := self.line.take_last(_is_own)) is not None:
             over -= 1
-            yield self.ready.pop(), DeferReason.OVER_LIMIT
+            yield last, DeferReason.OVER_LIMIT
 
 
 def _age(record: Record) -> tuple[float, int]:
@@ -344,5 +292,9 @@ def _parted(
     return leaving, kept
 
 
-def _is_old(record: Record, before: float) -> bool:
-    return record.read_at < before and record.source is Source.EVENTS
+def _is_old(entry: Record | Slab, before: float) -> bool:
+    return entry.read_at < before and entry.source is Source.EVENTS
+
+
+def _is_own(record: Record) -> bool:
+    return record.source is Source.EVENTS

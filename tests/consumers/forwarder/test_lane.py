@@ -331,7 +331,7 @@ def test_records_are_deferred_at_half_a_minute() -> None:
     tried.exchange(0.0, 503, retry_after=300.0)
     assert tried.spill(30.0) == []
     assert tried.spill(30.1) == [(old, DeferReason.TOO_OLD)]
-    assert list(tried.lane.waiting.ready) == [deferred]
+    assert list(tried.lane.waiting.line) == [deferred]
 
 
 def test_beyond_the_backlog_the_newest_are_deferred() -> None:
