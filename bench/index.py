@@ -112,10 +112,7 @@ def _asked_while_it_changes(index: Path, filled: Filled) -> tuple[dict[str, Time
             if writer.process.poll() is not None:
                 raise RuntimeError(writer.errors())
             patience.pause()
-        # A service's ids come with its requests. Those of the process that wrote the index lie
-        # scattered among a million others, and each would cost one more miss of the cache.
-        users = [user.encode().decode() for user in filled.users]
-        asked = Asked(users, filled.segments, _QUESTIONS, _KEYS)
+        asked = Asked(filled.users, filled.segments, _QUESTIONS, _KEYS)
         times = answer_times(Index(reader, filled.workspace), asked)
         return times, writer.stop()
 
