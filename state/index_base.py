@@ -13,7 +13,7 @@ from heapline.memberships.dictionary import Dictionary, DictionaryColumns
 from heapline.memberships.overlay import bitmap_sections
 from state.index_bits import bit_places
 from state.index_delta import bitmaps_by_segment
-from state.index_pairs import Toggling, pairs_of, places_in, segments_of, users_of
+from state.index_pairs import Toggling, pairs_of, places_in, users_of
 from state.index_rows import with_rows, without_rows
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class BaseColumns:
         written = self._written()
         sizes = np.bincount(users_of(self.pairs), minlength=len(self.users))
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(offset_type(self.pairs.size))
-        rows = segments_of(self.pairs).astype(code_type(self.segments))
+        rows = self.pairs.astype(code_type(self.segments))  # the segment is what is low in a pair
         users = with_rows(self.users, rows, sizes) if rows.dtype == np.uint8 else self.users
         return {
             **Dictionary.in_memory(users, 0).sections(),
@@ -118,5 +118,8 @@ def _used(
     moments: NDArray[np.int64], codes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Leave out the moments of which no code is."""
-    used = np.bincount(codes, minlength=moments.size) > 0
+    used = np.zeros(moments.size, np.bool_)
+    used[codes] = True
+    if used.all():
+        return moments, codes.astype(np.uint32, copy=False)
     return moments[used], (np.cumsum(used) - 1).astype(np.uint32)[codes]

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHIFT = np.uint64(32)
-_CODE = np.uint64(0xFFFF_FFFF)
 
 
 def pairs_of(users: NDArray[Any], segments: NDArray[Any]) -> NDArray[np.uint64]:
@@ -26,7 +25,7 @@ def users_of(pairs: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 def segments_of(pairs: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Give the segments' codes."""
-    return (pairs & _CODE).astype(np.uint32)
+    return pairs.astype(np.uint32)
 
 
 def places_in(
@@ -65,7 +64,12 @@ class Toggling:
 
     def apply(self, column: NDArray[Any], added: NDArray[Any] | int) -> NDArray[Any]:
         """Change a column that stands beside the pairs, or the pairs themselves."""
-        return np.insert(column[self.kept], self.at, added)
+        left = column[self.kept]
+        if not self.at.size:
+            return left
+        # Pairs of new users come behind all others, which are not to be moved one by one.
+        first = self.at[0]
+        return np.concatenate([left[:first], np.insert(left[first:], self.at - first, added)])
 
 
 def toggled(column: NDArray[np.uint64], toggles: NDArray[np.uint64]) -> NDArray[np.uint64]:

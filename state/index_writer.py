@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["IndexWriter", "Staged"]
 
 MERGE_BYTES: Final = 4 * 1024 * 1024
-"""An overlay of at least this, and of a share of its base, is merged: each payload rewrites it."""
-MERGE_SHARE: Final = 16
+"""A smaller overlay is not merged."""
+MERGE_AFTER: Final = 4
+"""It is once overlays of so many times the base's size were written since the last merge: each
+payload writes an overlay, and a merge a base, which takes more of a processor for each byte."""
 DAMAGED: Final = -1
 """The version of an index of which nothing can be read: no store has it."""
-_MOST_MERGES_BEHIND: Final = 4
-"""An overlay that grew to so many times the limit waits for the merge that runs."""
+_MOST_BEHIND: Final = 4
+"""An overlay that grew to so many times of what a merge takes in waits for the merge that runs."""
 _NO_USERS: Final = KnownUsers(np.empty(0, np.uint32), np.empty(0, np.object_))
 _NO_MEMBERSHIPS: Final = KnownMemberships.of(
     np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64)
@@ -67,6 +69,8 @@ class IndexWriter:
         self._delta = delta
         self._merge_bytes = merge_bytes
         self._merging = Merging(files)
+        self._merging_bytes = merge_bytes
+        self._written_bytes = 0
         self._generations: list[Named] = []
         self._number = files.highest()
         self._workspaces: dict[str, int] = {}
@@ -200,12 +204,12 @@ class IndexWriter:
         """
         if staged.generation != self.generation:
             raise ValueError("staged on top of another generation: stage it again")
-        self._adopt(wait=self._delta.size_bytes > _MOST_MERGES_BEHIND * self._merge_limit())
+        self._adopt(wait=self._delta.size_bytes > _MOST_BEHIND * self._merging_bytes)
         self._take(staged, segments)
         if len(staged.changes) or len(staged.new_users):
             self._delta = self._delta.after(staged.changes, staged.new_users)
         self._publish(version, Freshness(self._following(), dict(position), as_of_ms))
-        if self._merging.idle and self._delta.size_bytes > self._merge_limit():
+        if self._merging.idle and self._merge_pays():
             self._begin_merge()
         return self.freshness
 
@@ -260,7 +264,8 @@ class IndexWriter:
             "segments": [row.facts() for row in self._rows],
         }
         name = overlay_name(freshness.generation)
-        self._files.write(name, OVERLAY, facts, self._delta.sections())
+        path = self._files.write(name, OVERLAY, facts, self._delta.sections())
+        self._written_bytes += path.stat().st_size
         named = Named(freshness.generation, name, self._base.container.path.name)
         self._generations = self._files.publish([named, *self._generations])
         self.freshness, self.version = freshness, version
@@ -271,10 +276,12 @@ class IndexWriter:
         self._number = max(self._number, self.generation) + 1
         return self._number
 
-    def _merge_limit(self) -> int:
-        return max(self._merge_bytes, self._base.container.size_bytes // MERGE_SHARE)
+    def _merge_pays(self) -> bool:
+        enough = MERGE_AFTER * self._base.container.size_bytes
+        return self._delta.size_bytes > self._merge_bytes and self._written_bytes > enough
 
     def _begin_merge(self) -> None:
+        self._merging_bytes, self._written_bytes = self._delta.size_bytes, 0
         self._merging.begin(self._base, self._delta, len(self._rows), self._following())
 
     def _adopt(self, *, wait: bool) -> None:

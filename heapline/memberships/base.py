@@ -195,9 +195,9 @@ class Base:
 
     def pairs(self) -> NDArray[np.uint64]:
         """Give all memberships as `user << 32 | segment`, ascending."""
-        sizes = self._row_offsets[1:].astype(np.int64) - self._row_offsets[:-1].astype(np.int64)
-        users = np.repeat(np.arange(self.users, dtype=np.uint64), sizes)
-        pairs: NDArray[np.uint64] = (users << np.uint64(32)) | self._rows
+        users = np.arange(self.users, dtype=np.uint64) << np.uint64(32)
+        pairs = np.repeat(users, self.row_lengths.astype(np.int64))
+        pairs |= self._rows
         return pairs
 
 
