@@ -106,7 +106,15 @@ _DEAD: Final = (
     Header("schema-id", "Of the value's framing.", _NUMBER, required=False),
     _SOURCE,
 )
-_CHANGE: Final = (
+_ENTER: Final = (
+    Header(
+        membership_record.PAGE_END.removeprefix(record_headers.PREFIX),
+        "There, and empty, on the last record of a page.",
+        {"type": "string", "maxLength": 0},
+        required=False,
+    ),
+)
+_LEAVE: Final = (
     Header(
         membership_record.AT.removeprefix(record_headers.PREFIX),
         "When the page was accepted that made the change: milliseconds since 1970-01-01 UTC.",
@@ -118,12 +126,7 @@ _CHANGE: Final = (
         "The sync, as in HeapSegment.syncs.",
         required=False,
     ),
-    Header(
-        membership_record.PAGE_END.removeprefix(record_headers.PREFIX),
-        "There, and empty, on the last record of a page.",
-        {"type": "string", "maxLength": 0},
-        required=False,
-    ),
+    *_ENTER,
 )
 _REPLAYED: Final = Header(
     record_headers.REPLAYED.removeprefix(record_headers.PREFIX),
@@ -187,7 +190,7 @@ MESSAGES: Final = (
         "The user is in the segment.",
         _MEMBERSHIP_KEY,
         "SegmentMembership",
-        _CHANGE,
+        _ENTER,
     ),
     MessageKind(
         "userLeft",
@@ -195,7 +198,7 @@ MESSAGES: Final = (
         "The user is not in the segment any more.",
         _MEMBERSHIP_KEY,
         None,
-        _CHANGE,
+        _LEAVE,
     ),
     MessageKind(
         "segment",

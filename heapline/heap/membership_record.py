@@ -1,8 +1,10 @@
 """Records of `heap.segment-memberships`: who entered or left a segment, when, and by which sync.
 
-A leave is a tombstone and has no value to tell when and why it happened; so every record says both
-in headers, which only history needs. The last record of a page says that too: what stands before it
-is shown only together with it.
+A leave is a tombstone and has no value to tell when and why it happened; so it says both in
+headers, which only history needs. An enter says both in its value, and has no headers: reading them
+would take as long as reading all the rest (earlier ones have them, and they say the same). The last
+record of a page, whatever it is, says that in a header: what stands before it is shown only
+together with it.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from heapline.kafka.headers import Headers
 
 AT: Final = "heapline-at"
-"""When the page was accepted that made the change: milliseconds since 1970-01-01 UTC, as text."""
+"""When the page of a leave was accepted: milliseconds since 1970-01-01 UTC, as text."""
 SYNC: Final = "heapline-sync"
-"""The id of the sync, as in `HeapSegment.syncs`."""
+"""The id of the sync of a leave, as in `HeapSegment.syncs`."""
 PAGE_END: Final = "heapline-page-end"
 """Present, and empty, on the last record of a page, or of one part of a drain."""
+PAGE_ENDS: Final = ((PAGE_END, b""),)
+"""The headers of a page's last record, behind those of any other."""
 _KEY_TEXTS: Final = 3
 
 
@@ -52,7 +56,8 @@ class MembershipChange:
 
     def headers(self) -> Headers:
         """Give the record's headers."""
-        return change_headers(self.at_ms, self.sync, ends_page=self.ends_page)
+        headers = [] if self.enters else leave_headers(self.at_ms, self.sync)
+        return [*headers, *PAGE_ENDS] if self.ends_page else headers
 
     def to_record(self) -> dict[str, Any] | None:
         """Give the Avro record, or None for a leave."""
@@ -100,13 +105,11 @@ class MembershipChange:
         )
 
 
-def change_headers(at_ms: int, sync: str | None, *, ends_page: bool = False) -> Headers:
-    """Give the headers of a change."""
+def leave_headers(at_ms: int, sync: str | None) -> Headers:
+    """Give the headers of a leave."""
     headers = [(AT, b"%d" % at_ms)]
     if sync is not None:
         headers.append((SYNC, sync.encode()))
-    if ends_page:
-        headers.append((PAGE_END, b""))
     return headers
 
 

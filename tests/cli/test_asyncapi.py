@@ -13,7 +13,7 @@ import pytest
 from cli.reference.asyncapi import asyncapi, channel_id
 from cli.reference.asyncapi_messages import MESSAGES
 from cli.reference.asyncapi_roles import ROLES
-from heapline.heap.membership_record import change_headers
+from heapline.heap.membership_record import PAGE_ENDS, leave_headers
 from heapline.kafka.headers import REPLAYED, DeadLetter, Deferral, Origin
 from heapline.kafka.topics import TOPICS
 from heapline.outcomes import DeadLetterReason, DeferReason, Source
@@ -135,8 +135,8 @@ _WRITTEN: Final = {
     "deferredEvent": _DEFERRAL.headers(),
     "deadLetter": _LETTER.headers(),
     "replayedMarker": [(REPLAYED, b"3/15")],
-    "userEntered": change_headers(1_769_851_800_000, "sync-1", ends_page=True),
-    "userLeft": change_headers(1_769_851_800_000, "sync-1", ends_page=True),
+    "userEntered": [*PAGE_ENDS],
+    "userLeft": [*leave_headers(1_769_851_800_000, "sync-1"), *PAGE_ENDS],
 }
 
 

@@ -161,6 +161,8 @@ ODD = st.builds(
     | st.sampled_from(
         [
             [("trace", b"1")],
+            [(AT, b"8"), (SYNC, b"x")],
+            [(AT, b"8"), (SYNC, b"x"), (PAGE_END, b"")],
             [(AT, b"9" * 40)],
             [(AT, b"x")],
             [(AT, b"8"), (SYNC, b"\xff")],
