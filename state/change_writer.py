@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from state.errors import StoreOutOfStep
+from state.index_pairs import in_order, pairs_of
 from state.payload import NO_SYNC
 from state.standing_table import StandingTable
 
@@ -134,7 +135,7 @@ class ChangeWriter:
 
 def _happened(changes: Changes, moment: NDArray[np.uint32]) -> dict[str, NDArray[Any]]:
     """Give the rows of `happened`, by pair, as memberships pack best."""
-    order, pairs = _by_pair(changes)
+    order, pairs = in_order(pairs_of(changes.segment, changes.user))  # by segment first
     enters = changes.enters[order]
     is_last = np.ones(pairs.size, np.bool_)
     is_last[:-1] = pairs[1:] != pairs[:-1]
@@ -155,13 +156,3 @@ def _by_moment(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Order rows by moment, and within one as before, as history packs best."""
     order = np.argsort(columns["moment"], kind="stable")
     return {name: column[order] for name, column in columns.items()}
-
-
-def _by_pair(changes: Changes) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Order changes by segment and user; changes of one pair stay in turn."""
-    pairs = (changes.segment.astype(np.uint64) << np.uint64(32)) | changes.user
-    order = np.argsort(pairs)  # several times quicker, and right where no pair occurs twice
-    ordered = pairs[order]
-    if np.any(ordered[1:] == ordered[:-1]):
-        order = np.argsort(pairs, kind="stable")
-    return order, ordered

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from state.index_new_users import first_entering
-from state.index_pairs import pairs_of
+from state.index_pairs import in_order, pairs_of
 from state.payload import NO_SYNC, Changes, NewSegments, NewUsers
 
 if TYPE_CHECKING:
@@ -219,11 +219,11 @@ def _effective(
 ) -> NDArray[np.bool_]:
     """Tell which changes find the opposite of what they say."""
     pairs = pairs_of(user, segment)
-    order = np.argsort(pairs, kind="stable")
+    order, ordered = in_order(pairs)
     before = np.empty(pairs.size, np.bool_)
     before[1:] = enters[order][:-1]
     first = np.ones(pairs.size, np.bool_)
-    first[1:] = np.diff(pairs[order]) != 0
+    first[1:] = ordered[1:] != ordered[:-1]
     rows = order[first]
     before[first] = known.holds(user[rows], segment[rows])
     effective = np.empty(pairs.size, np.bool_)
