@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from consumers.materializer.source import Reading
     from consumers.materializer.starting import TopicPartition
 
-_AHEAD: Final = 64
-"""Reads of up to 10,000 records that wait to be taken."""
+_AHEAD: Final = 128
+"""Reads of up to 10,000 records that wait to be taken: more than the largest payload, so that
+reading goes on while one is applied. Some 70 MB."""
 _LOOK_SECONDS: Final = 0.1
 
 

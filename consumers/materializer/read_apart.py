@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _PROGRAM: Final = "consumers.materializer.reading_process"
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_PIPE_BYTES: Final = 1 << 20
 _ENDING_SECONDS: Final = 10.0
 _LEAVING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -77,7 +76,6 @@ class ReadApart:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                pipesize=_PIPE_BYTES,
             )
         self._frames = FrameReader(cast("io.FileIO", self._child.stdout))
         try:
