@@ -265,6 +265,9 @@ class ForwarderSettings(_Section):
     session_timeout_seconds: float = Field(
         10.0, gt=0, description="Silent for so long, a member loses its partitions to others."
     )
+    poll_timeout_seconds: float = Field(
+        300.0, gt=0, description="Likewise when it asks for no records for so long: it hangs."
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Serve Prometheus metrics there; empty means nowhere."
     )

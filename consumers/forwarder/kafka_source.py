@@ -90,6 +90,7 @@ class KafkaSource:
         names: of topics and group.
         clock: for the time of reading.
         session_timeout_seconds: silence after which the group takes a member's partitions.
+        poll_timeout_seconds: the same for a member that does not read; at least as long.
         accept_loss: go on although the log no longer holds what was not read.
     """
 
@@ -100,6 +101,7 @@ class KafkaSource:
         clock: Clock,
         *,
         session_timeout_seconds: float = 10.0,
+        poll_timeout_seconds: float = 300.0,
         accept_loss: bool = False,
     ) -> None:
         self._timeout = settings.timeout_seconds
@@ -115,6 +117,7 @@ class KafkaSource:
             config
             | _SUBSCRIBED
             | {"session.timeout.ms": session_ms, "heartbeat.interval.ms": session_ms // 5}
+            | {"max.poll.interval.ms": max(session_ms, int(poll_timeout_seconds * 1000))}
         )
         self._second = Consumer(config | _BOUNDED)
         self._owner: Owner | None = None

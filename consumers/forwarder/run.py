@@ -80,6 +80,7 @@ def forward(
         names,
         clock,
         session_timeout_seconds=settings.forwarder.session_timeout_seconds,
+        poll_timeout_seconds=settings.forwarder.poll_timeout_seconds,
         accept_loss=accept_loss,
     )
     source.check_topics()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,10 +35,12 @@ as a supervisor would."""
 class Members:
     """Forwarder processes by name; all are killed in the end."""
 
-    def __init__(self, there: Forwarding, bootstrap: str) -> None:
+    def __init__(self, there: Forwarding, bootstrap: str, **settings: str) -> None:
         self.running: dict[str, subprocess.Popen[str]] = {}
         self._there = there
-        self._bootstrap = bootstrap
+        self._settings = {"HEAPLINE_KAFKA__BOOTSTRAP_SERVERS": bootstrap, **settings}
+        self.changed_at_ms: list[int] = []
+        """When members came or went: whoever follows does not know what was sent before."""
         self._stacks: dict[str, ExitStack] = {}
         self._names = iter(f"member-{number}" for number in range(10_000))
 
@@ -45,14 +48,15 @@ class Members:
         """Start one; give its name."""
         name = next(self._names)
         stack = self._stacks[name] = ExitStack()
-        environment = {
-            **_BRIEF,
-            "HEAPLINE_INSTANCE_ID": name,
-            "HEAPLINE_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap,
-        }
+        self.changed()
+        environment = {**_BRIEF, "HEAPLINE_INSTANCE_ID": name, **self._settings}
         more: dict[str, Any] = {"program": program} if program else {}
         self.running[name] = stack.enter_context(self._there.forwarder(**more, **environment))
         return name
+
+    def changed(self) -> None:
+        """Take note that partitions change hands about now."""
+        self.changed_at_ms.append(time.time_ns() // 1_000_000)
 
     def leave(self, name: str) -> None:
         """Ask one to end, and see that it ends well."""
@@ -64,6 +68,7 @@ class Members:
             return
         process.terminate()
         process.communicate(timeout=60)
+        self.changed()
         self._stacks.pop(name).close()
         ended = process.returncode
         assert ended == 0, f"{name} ended with {ended}: {self._last()}"
@@ -71,6 +76,7 @@ class Members:
     def kill(self, name: str) -> None:
         """End one without a word."""
         process = self.running.pop(name)
+        self.changed()
         process.kill()
         self._stacks.pop(name).close()
 

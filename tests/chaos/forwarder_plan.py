@@ -35,9 +35,13 @@ class Trouble(StrEnum):
     REGISTRY_OUTAGE = "the registry is away while a member starts"
     DLQ_REFUSES = "the dead-letter topic refuses writes"
     CLOCK_JUMPS = "the members' clocks jump by an hour"
+    COMMIT_ERRORS = "commits fail, for one partition or for all"
+    KILL_ALL = "kill -9 of every member"
 
 
-HANDOVERS: Final = frozenset(Trouble) - {Trouble.SLOW_NETWORK, Trouble.DLQ_REFUSES}
+THROUGH_PROXY: Final = frozenset({Trouble.SLOW_NETWORK, Trouble.COMMIT_ERRORS})
+"""For these the members must reach the broker through the proxy."""
+HANDOVERS: Final = frozenset(Trouble) - THROUGH_PROXY - {Trouble.DLQ_REFUSES}
 """After these, Heap may say 429 for a minute: nobody knows what the predecessor sent."""
 FAULTS: Final[tuple[Fault, ...]] = (
     Latency(ms=50, jitter_ms=400),
@@ -95,6 +99,16 @@ class Plan:
         return any(isinstance(fault, Status) and fault.status == 429 for fault in self.faults)
 
     @property
+    def through_proxy(self) -> bool:
+        """Whether the members reach the broker through the proxy."""
+        return any(step.trouble in THROUGH_PROXY for step in self.steps)
+
+    @property
+    def outage(self) -> Fault:
+        """What Heap is like while it is out."""
+        return Hang() if self.seed % 2 == 0 else Reset()
+
+    @property
     def hands_over(self) -> bool:
         """Whether partitions change hands, or a process begins anew."""
         return self.members > 1 or any(step.trouble in HANDOVERS for step in self.steps)
@@ -111,7 +125,7 @@ def plan(seed: int, *, outage_seconds: float = 0.0) -> Plan:
     """Draw a round: seeds in a row go through every trouble and, every third, single faults."""
     rng = random.Random(seed)
     troubles = [_TROUBLES[seed % len(_TROUBLES)]]
-    troubles += rng.sample(_TROUBLES, rng.choice([0, 0, 1, 2]))
+    troubles += rng.sample(_TROUBLES, rng.choice([0, 1, 1, 2]))
     if seed % 3 == 0:
         faults: tuple[Fault, ...] = (FAULTS[(seed // 3) % len(FAULTS)],)
     else:

@@ -18,11 +18,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # only its st
 )
 
 from devstack.heap_simulator import Limits, SimulatorSettings, running_simulator
-from devstack.heap_simulator.faults import Hang, Poison
+from devstack.heap_simulator.faults import Poison
 from heapline.kafka import topics
 from heapline.kafka.clients import admin
+from tests.chaos import programs
 from tests.chaos.forwarder_members import PER_APP, PER_IDENTITY, Members
 from tests.chaos.forwarder_plan import APPS, PUBLISHING_SECONDS, Trouble
+from tests.chaos.processes import wait_until_it_listens
 from tests.chaos.slow_network import SlowNetwork
 from tests.forwarding.harness import Forwarding
 
@@ -41,26 +43,14 @@ _HEAP_LIMITS: Final = Limits(
 SETTLING_SECONDS: Final = 120.0
 _SESSION_SECONDS: Final = 2.0
 _BURST: Final = 12
-_JUMPY: Final = """
-import random, signal, sys
-from heapline.clock import SystemClock
-from heapline.settings import load_settings
-from consumers.forwarder.run import forward
-
-class Jumpy(SystemClock):
-    '''Wall time jumps by up to an hour; the monotonic clock goes on, as in a real machine.'''
-    def __init__(self):
-        self.ahead_ms, self.until = 0, 0.0
-    def epoch_ms(self):
-        now = self.monotonic()
-        if now >= self.until:
-            self.ahead_ms, self.until = random.randint(-3_600_000, 3_600_000), now + 1.0
-        return super().epoch_ms() + self.ahead_ms
-
-asked = []
-signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-forward(load_settings(), lambda: bool(asked), clock=Jumpy())
-"""
+_BURST_SECONDS: Final = 0.25
+"""From one to the next."""
+_HANDOVER_SECONDS: Final = 60.0
+"""Heap counts a minute: so long nobody knows what a predecessor has used."""
+_STARTING_SECONDS: Final = 15.0
+"""From the start of a process, or the end of one, until partitions have changed hands."""
+_OUTAGE_BURST_SECONDS: Final = 2.0
+"""Pause between bursts while Heap is out for long: what waits must be sent within the limits."""
 
 
 @dataclass
@@ -96,6 +86,7 @@ class Round:
         self._world = world
         self._plan = plan
         self._expected = Expected()
+        self._pause_seconds = _BURST_SECONDS
 
     def run(self) -> Report:
         """Run it.
@@ -115,8 +106,8 @@ class Round:
             )
             there.connect_all(dict(zip(WORKSPACES, APP_IDS, strict=True)))
             direct = self._world.bootstrap_servers
-            slow = any(step.trouble is Trouble.SLOW_NETWORK for step in self._plan.steps)
-            self._members = Members(there, network.address if slow else direct)
+            address = network.address if self._plan.through_proxy else direct
+            self._members = Members(there, address, **self._more_settings())
             try:
                 self._live()
                 audit = self._settle()
@@ -129,8 +120,13 @@ class Round:
             time.monotonic() - started,
             len(self._expected.delivered),
             audit.duplicates,
-            self._said_429,
+            len(self._said_429),
         )
+
+    def _more_settings(self) -> dict[str, str]:
+        if not self._plan.outage_seconds:
+            return {}
+        return {"HEAPLINE_FORWARDER__POLL_TIMEOUT_SECONDS": "60"}
 
     # --- living ---------------------------------------------------------------------------------
 
@@ -146,10 +142,19 @@ class Round:
                 _DO[step.trouble](self, step)
                 self._members.check()
             if self._plan.outage_seconds:
-                self._there.heap.faults(Hang())
-                time.sleep(self._plan.outage_seconds)
-                self._order_faults()
+                self._be_out(self._plan.outage_seconds)
             time.sleep(max(0.0, began + PUBLISHING_SECONDS - time.monotonic()))
+
+    def _be_out(self, seconds: float) -> None:
+        """Let Heap answer nobody; the members must stay members all the while."""
+        self._there.heap.faults(self._plan.outage)
+        self._pause_seconds = _OUTAGE_BURST_SECONDS
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._members.check()
+            time.sleep(1.0)
+        self._pause_seconds = _BURST_SECONDS
+        self._order_faults()
 
     def _order_faults(self) -> None:
         poison = [Poison(idempotency_key=f"{w}-{number}") for w in WORKSPACES for number in (7, 90)]
@@ -163,7 +168,7 @@ class Round:
         def publish() -> None:
             burst = 0
             try:
-                while not ended.wait(0.25):
+                while not ended.wait(self._pause_seconds):
                     for workspace in WORKSPACES:
                         self._publish_burst(workspace, burst)
                     burst += 1
@@ -208,6 +213,7 @@ class Round:
             server.resume()
             server.start()
         self._network.delay_seconds = 0.0
+        self._network.commit_errors.share = 0.0
 
     def _settle(self) -> Audit:
         """Mend everything, let one forwarder finish, and read the books once nothing waits."""
@@ -221,11 +227,15 @@ class Round:
         self._wait(self._all_settled, "for all checkpoints")
         for name in list(self._members.running):
             self._members.leave(name)
-        self._said_429 = self._there.heap.ledger().requests_by_status.get("429", 0)
+        self._said_429 = [
+            each.received_at_ms
+            for each in self._there.heap.requests(limit=100_000)
+            if each.status == 429
+        ]
         return self._there.audit(APP_IDS)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + SETTLING_SECONDS
+        deadline = time.monotonic() + SETTLING_SECONDS + self._plan.outage_seconds
         while not condition():
             self._members.check()
             if time.monotonic() > deadline:
@@ -259,10 +269,17 @@ class Round:
         assert audit.total("delivered") == len(expected.delivered)
         assert audit.total("skipped") == len(expected.skipped)
         assert audit.total("dead_lettered") == len(expected.dead) + expected.garbage
-        if not self._plan.rate_limited and not self._plan.hands_over:
-            assert self._said_429 == 0, (
-                f"{self._said_429} answers of 429, and nobody asked for them"
-            )
+        if not self._plan.rate_limited:
+            unasked = sum(map(self._without_reason, self._said_429))
+            assert not unasked, f"{unasked} answers of 429, and nobody asked for them"
+        for log in self._there.logs:
+            assert "MAXPOLL" not in log, "a member was put out because it did not read"
+
+    def _without_reason(self, at_ms: int) -> bool:
+        """Tell whether no partition changed hands in the minute before an answer of 429."""
+        since = at_ms - int((_HANDOVER_SECONDS + _STARTING_SECONDS) * 1000)
+        changed = self._members.changed_at_ms if self._plan.hands_over else []
+        return not any(since <= each <= at_ms for each in changed)
 
     # --- troubles -------------------------------------------------------------------------------
 
@@ -276,12 +293,20 @@ class Round:
         time.sleep(step.lasts_seconds / 4)
         self._members.join()
 
-    def _join_leave(self, step: Step) -> None:
-        end = time.monotonic() + step.lasts_seconds
-        while time.monotonic() < end:
-            name = self._members.join()
-            time.sleep(0.5)
+    def _kill_all(self, _step: Step) -> None:
+        """Nobody is left: what is checkpointed now must be in Heap, or written down elsewhere."""
+        count = max(1, len(self._members.running))
+        for name in list(self._members.running):
             self._members.kill(name)
+        self._there.audit(APP_IDS).check(skipped=self._expected.skipped)
+        for _ in range(count):
+            self._members.join()
+
+    def _join_leave(self, step: Step) -> None:
+        name = self._members.join("-c", programs.FLEETING)
+        wait_until_it_listens(self._members.running[name])
+        time.sleep(2 * step.lasts_seconds)
+        self._members.leave(name)
 
     def _rolling_restart(self, _step: Step) -> None:
         for name in list(self._members.running):
@@ -294,6 +319,7 @@ class Round:
         process.send_signal(signal.SIGSTOP)
         time.sleep(_SESSION_SECONDS + step.lasts_seconds / 2)
         process.send_signal(signal.SIGCONT)
+        self._members.changed()
 
     def _broker_kill(self, step: Step) -> None:
         self._world.kafka.kill()
@@ -309,6 +335,14 @@ class Round:
         self._network.delay_seconds = 0.15
         time.sleep(step.lasts_seconds)
         self._network.delay_seconds = 0.0
+
+    def _commit_errors(self, step: Step) -> None:
+        """Let a third of the commits fail until some have."""
+        errors = self._network.commit_errors
+        errors.share = 0.33
+        time.sleep(step.lasts_seconds)
+        self._wait(lambda: errors.spoiled > 0, "for a commit to fail")
+        errors.share = 0.0
 
     def _registry_outage(self, step: Step) -> None:
         self._world.registry.kill()
@@ -335,7 +369,8 @@ class Round:
         client.incremental_alter_configs([dlq])[dlq].result(20)
 
     def _clock_jumps(self, step: Step) -> None:
-        name = self._members.join("-c", _JUMPY)
+        name = self._members.join("-c", programs.JUMPY)
+        wait_until_it_listens(self._members.running[name])
         time.sleep(step.lasts_seconds)
         self._members.leave(name)
 
@@ -351,4 +386,6 @@ _DO: Final = {
     Trouble.REGISTRY_OUTAGE: Round._registry_outage,
     Trouble.DLQ_REFUSES: Round._dlq_refuses,
     Trouble.CLOCK_JUMPS: Round._clock_jumps,
+    Trouble.COMMIT_ERRORS: Round._commit_errors,
+    Trouble.KILL_ALL: Round._kill_all,
 }

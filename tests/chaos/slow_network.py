@@ -2,17 +2,21 @@
 
 It listens on 127.0.0.2 at the broker's own port and writes that address into what the broker says
 of itself: both addresses have as many characters, so nothing else of an answer changes, and clients
-stay behind the proxy whatever they are told.
+stay behind the proxy whatever they are told. It can also let commits fail, see `commit_errors`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Self
 
+from tests.chaos.commit_errors import CommitErrors, Conversation, Frames
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 _REAL: Final = b"127.0.0.1"
@@ -29,10 +33,12 @@ class SlowNetwork:
 
     Attributes:
         delay_seconds: may be changed at any time.
+        commit_errors: likewise.
     """
 
     def __init__(self, port: int) -> None:
         self.delay_seconds = 0.0
+        self.commit_errors = CommitErrors(random.Random(port))
         self._port = port
         self._listens = Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -75,9 +81,18 @@ class SlowNetwork:
             return
         writers = {writer, there[1]}
         self._writers |= writers
+        talk = Conversation(self.commit_errors)
+
+        def asks(frame: bytes) -> bytes:
+            talk.asks(frame)
+            return frame
+
+        def answers(frame: bytes) -> bytes:
+            return talk.answer(frame).replace(_REAL, _PROXY)
+
         await asyncio.gather(
-            self._carry(reader, there[1]),
-            self._carry(there[0], writer, replaces=True),
+            self._carry(reader, there[1], asks),
+            self._carry(there[0], writer, answers),
             return_exceptions=True,
         )
         self._writers -= writers
@@ -86,21 +101,17 @@ class SlowNetwork:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        *,
-        replaces: bool = False,
+        as_carried: Callable[[bytes], bytes],
     ) -> None:
-        """Carry bytes one way, each after the delay; the order stays."""
+        """Carry frames one way, each after the delay; the order stays."""
         pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sending = asyncio.create_task(self._send(pieces, writer))
-        rest = b""
+        frames = Frames()
         with suppress(OSError):
             while piece := await reader.read(_PIECE_BYTES):
-                known = rest + piece
-                if replaces:
-                    known = known.replace(_REAL, _PROXY)
-                    kept = _beginning_of_address(known)
-                    known, rest = known[: len(known) - kept], known[len(known) - kept :]
-                pieces.put_nowait((self._loop.time() + self.delay_seconds, known))
+                for frame in frames.feed(piece):
+                    when = self._loop.time() + self.delay_seconds
+                    pieces.put_nowait((when, as_carried(frame)))
         pieces.put_nowait((self._loop.time() + self.delay_seconds, b""))
         await sending
 
@@ -116,8 +127,3 @@ class SlowNetwork:
                 writer.write(piece)
                 await writer.drain()
         writer.close()
-
-
-def _beginning_of_address(data: bytes) -> int:
-    """How many of the last bytes may be the beginning of the address, cut in two by TCP."""
-    return next((n for n in range(len(_REAL) - 1, 0, -1) if data.endswith(_REAL[:n])), 0)

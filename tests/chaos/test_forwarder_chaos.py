@@ -13,7 +13,6 @@ from tests.chaos.forwarder import main, plans
 from tests.chaos.forwarder_plan import FAULTS, Trouble, plan
 from tests.chaos.forwarder_round import Round
 from tests.chaos.forwarder_soak import Sample, slope
-from tests.chaos.slow_network import _beginning_of_address
 
 if TYPE_CHECKING:
     from devstack.world import World
@@ -28,9 +27,9 @@ def breakable_world() -> Iterator[World]:
 
 @pytest.mark.slow
 @pytest.mark.kafka
-@pytest.mark.parametrize("seed", [0, 16, 28])
+@pytest.mark.parametrize("seed", [0, 10, 11])
 def test_a_round_ends_with_nothing_lost(breakable_world: World, seed: int) -> None:
-    """A kill, a slow network, a refusing DLQ, and what else their seeds bring."""
+    """A kill, a slow network, failing commits, a refusing DLQ, all killed, and more."""
     report = Round(breakable_world, plan(seed)).run()
     assert report.events > 100
 
@@ -82,11 +81,3 @@ def test_the_slope_leaves_the_warming_out() -> None:
     assert slope(warming) == pytest.approx(0.0)
     leaking = [Sample(n, 100 + 3.0 * n, 0, 0, 0) for n in range(40)]
     assert slope(leaking) == pytest.approx(3.0)
-
-
-@pytest.mark.parametrize(
-    ("data", "kept"), [(b"xx", 0), (b"xx127", 3), (b"127.0.0.", 8), (b"127.0.0.1", 1), (b"1", 1)]
-)
-def test_an_address_cut_in_two_is_waited_for(data: bytes, kept: int) -> None:
-    """TCP cuts where it likes; what may be a beginning is kept until the rest comes."""
-    assert _beginning_of_address(data) == kept
