@@ -29,6 +29,8 @@ _MOST_LINES: Final = 25
 _BLOCKED_AFTER_MS: Final = 2_000
 """A record younger than that blocks nobody: its answer is under way."""
 _MIB: Final = 2**20
+_TOLD_APART: Final = ("rate_limited_after_takeover", "rate_limited_in_rate")
+"""Of the requests that were rate limited, told once more."""
 
 
 def status(
@@ -122,11 +124,29 @@ def _head(found: Status) -> Iterator[str]:
         seen = write_time(each.at_ms)
         yield f"forwarder {printable(each.instance_id)} is silent since {seen}: killed or cut off"
     if requests:
-        told = ", ".join(f"{name} {count:,}" for name, count in requests.most_common())
-        yield f"requests to Heap since the forwarders started: {told}"
+        yield from _so_far(requests, found)
     if found.forwarders:
         yield ""
         yield from columns([_FORWARDER_TITLES, *map(_forwarder, found.forwarders)])
+
+
+def _so_far(requests: Counter[str], found: Status) -> Iterator[str]:
+    yield f"requests to Heap since the forwarders started: {_counts(requests)}"
+    events = sum(each.request_events for each in found.forwarders)
+    sent = sum(count for verdict, count in requests.items() if verdict not in _TOLD_APART)
+    retried = sum(each.retried_events for each in found.forwarders)
+    if events:
+        average = events / max(1, sent)
+        yield f"events a request: {average:,.0f}; in requests Heap did not take: {retried:,}"
+    outcomes: Counter[str] = Counter()
+    for each in found.forwarders:
+        outcomes.update(each.outcomes)
+    if outcomes:
+        yield f"records checkpointed since then: {_counts(outcomes)}"
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
 
 
 _FORWARDER_TITLES: Final = ("FORWARDER", "PARTITIONS", "IN FLIGHT", "MEMORY", "CHECKPOINTS")

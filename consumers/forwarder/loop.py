@@ -149,7 +149,7 @@ class ForwarderLoop:
         self._read()
         self._send()
         self._write_down(self._now())
-        self._reporter.report(self._now(), self.totals.requests, self._writer.failures)
+        self._reporter.report(self._now(), self.totals, self._writer.failures)
 
     def _now(self) -> Now:
         return Now(self._clock.monotonic(), self._clock.epoch_ms())
@@ -216,12 +216,15 @@ class ForwarderLoop:
     def _take_answers(self, wait_seconds: float = 0.0) -> None:
         for request, answer, seconds in self._sender.answers(wait_seconds):
             now = self._now()
+            events = request.events
             consequence = self._dispatcher.answered(request, answer, now)
             self.totals.requests[consequence.verdict] += 1
+            self.totals.events += events
             metrics.HEAP_REQUESTS.labels(consequence.verdict).inc()
             metrics.HEAP_REQUEST_SECONDS.observe(seconds)
             if consequence.verdict is not Verdict.DELIVERED:
-                metrics.EVENTS_RETRIED.inc(request.events)
+                self.totals.retried += events
+                metrics.EVENTS_RETRIED.inc(events)
                 self._tell(request, answer, consequence.verdict, now)
 
     def _tell(self, request: Request, answer: TrackAnswer, verdict: Verdict, now: Now) -> None:

@@ -54,7 +54,7 @@ def _why_deferred(record: Record, now_ms: int) -> str:
 
 
 def _why_in_lane(lane: Lane, record: Record, now: float) -> str:
-    in_flight = any(record in request.records for request in lane.in_flight.values())
+    in_flight = any(request.holds(record) for request in lane.in_flight.values())
     used = lane.budget.identity_used(record.identity)
     reasons = (
         (in_flight, "in a request to Heap that is not answered yet"),

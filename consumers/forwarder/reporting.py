@@ -14,11 +14,10 @@ from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from consumers.forwarder.dispatcher import Dispatcher
     from consumers.forwarder.record import Now
     from consumers.forwarder.status import PartitionStatus, WorkspaceStatus
+    from consumers.forwarder.totals import Totals
     from heapline.kafka.topics import Names
     from heapline.settings import Settings
 
@@ -60,12 +59,12 @@ class Reporter:
         self._status_at = 0.0
         self._started_ms: int | None = None
 
-    def report(self, now: Now, requests: Mapping[str, int], checkpoint_failures: int) -> None:
+    def report(self, now: Now, totals: Totals, checkpoint_failures: int) -> None:
         """Do what is due.
 
         Args:
             now: the time.
-            requests: since the start, by verdict.
+            totals: since the start.
             checkpoint_failures: of the checkpoint under way.
         """
         if self._started_ms is None:
@@ -90,11 +89,14 @@ class Reporter:
                 partitions,
                 workspaces,
                 more,
-                {str(verdict): count for verdict, count in requests.items()},
+                {str(verdict): count for verdict, count in totals.requests.items()},
                 self._dispatcher.in_flight,
                 self._dispatcher.settling.held_bytes,
                 self._settings.forwarder.memory_bytes,
                 checkpoint_failures,
+                totals.events,
+                totals.retried,
+                {str(outcome): count for outcome, count in totals.by_outcome().items()},
             )
         )
 

@@ -49,6 +49,15 @@ class Request:
         """Whether any of its events was read from these partitions."""
         return any(each.partition in partitions for each in self.carried)
 
+    def holds(self, record: Record) -> bool:
+        """Whether it carries this record, or the row the record describes."""
+        return any(
+            each is record
+            if isinstance(each, Record)
+            else each.partition == record.partition and record.offset in each.offsets
+            for each in self.carried
+        )
+
     def drop_given_up(self) -> None:
         """Forget what belongs to a partition that was handed over."""
         self.carried = [each for each in self.carried if not each.dropped]

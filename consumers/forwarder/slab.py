@@ -212,6 +212,11 @@ class Slice:
         """Where they stand in their stretch."""
         return self.slab.mapped.rows[self.start : self.stop]
 
+    @property
+    def offsets(self) -> Integers:
+        """As of records."""
+        return self.slab.stretch.offsets[self.rows]
+
     def settle(self, epoch_ms: int) -> None:
         """Write down that Heap took them."""
         self.slab.stretch.settle(self.rows, epoch_ms)

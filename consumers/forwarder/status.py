@@ -94,6 +94,9 @@ class ForwarderStatus:
         in_flight: requests under way.
         held_bytes, memory_bytes: reckoned for records held, and the bound.
         checkpoint_failures: of the checkpoint under way; 0 when all is well.
+        request_events, retried_events: since the start: events in all requests, and in those that
+            Heap did not take.
+        outcomes: records checkpointed since the start, by outcome.
     """
 
     instance_id: str
@@ -107,6 +110,9 @@ class ForwarderStatus:
     held_bytes: int = 0
     memory_bytes: int = 0
     checkpoint_failures: int = 0
+    request_events: int = 0
+    retried_events: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
 
     def silent(self, now_ms: int) -> bool:
         """Whether it has not been heard of for so long that it must be gone."""

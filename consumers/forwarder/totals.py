@@ -19,12 +19,23 @@ class Totals:
     Attributes:
         outcomes: counts by (workspace, outcome, reason); the reason of *delivered* is empty.
         requests: counts by verdict.
+        events: in those requests, however often each was sent.
+        retried: of these, in requests that Heap did not take.
         seconds: how long the run took.
     """
 
     outcomes: Counter[tuple[str, Outcome, str]] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    events: int = 0
+    retried: int = 0
     seconds: float = 0.0
+
+    def by_outcome(self) -> Counter[str]:
+        """Give counts of outcomes over all workspaces."""
+        found = Counter[str]()
+        for (_, outcome, _), count in self.outcomes.items():
+            found[outcome] += count
+        return found
 
     def add(self, checkpoint: Checkpoint) -> Counter[tuple[str, str, str]]:
         """Count outcomes that are checkpointed.

@@ -22,7 +22,14 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 def test_the_view_names_trouble_and_cannot_steer_the_terminal() -> None:
     """Every part of it once: forwarders, the silent, workspaces, what blocks."""
     running = ForwarderStatus(
-        "f1", NOW_MS, 0, [PartitionStatus("events", 0, 9, 1)], requests={"retry": 2}
+        "f1",
+        NOW_MS,
+        0,
+        [PartitionStatus("events", 0, 9, 1)],
+        requests={"retry": 2, "rate_limited": 1, "rate_limited_in_rate": 1},
+        request_events=1_500,
+        retried_events=700,
+        outcomes={"delivered": 800, "dead_lettered": 3},
     )
     found = Status(
         NOW_MS,
@@ -46,6 +53,8 @@ def test_the_view_names_trouble_and_cannot_steer_the_terminal() -> None:
     assert "forwarder gone is silent since" in text
     assert "paused (unauthorized)" in text
     assert "in 9 s" in text
+    assert "events a request: 500; in requests Heap did not take: 700" in text
+    assert "records checkpointed since then: delivered 800, dead_lettered 3" in text
     assert "app at limit" in text
     assert "just sent" not in text, "that is no trouble yet"
 

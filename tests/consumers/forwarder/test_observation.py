@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,9 @@ from consumers.forwarder import observation
 from consumers.forwarder.record import Partition, Record
 from consumers.forwarder.reporting import Reporter
 from consumers.forwarder.status import SILENT_AFTER_SECONDS, ForwarderStatus
+from consumers.forwarder.totals import Totals
 from heapline.heap.connection import Send
+from heapline.outcomes import Outcome
 from heapline.settings import Settings
 from heapline.telemetry import metrics
 from tests.fakes.virtual_heap import breaks, for_app, says
@@ -154,11 +157,14 @@ def test_the_reporter_tells_metrics_and_status() -> None:
     sink = Sink()
     settings = Settings(_env_file=None, instance_id="f1", limits=SMALL)
     reporter = Reporter(world.dispatcher, settings, sink)
-    world.run(10, lambda: reporter.report(world.now(), {"retry": 3}, 1))
+    totals = Totals(Counter({("a", Outcome.DELIVERED, ""): 5}), Counter({"retry": 3}), 150, 150)
+    world.run(10, lambda: reporter.report(world.now(), totals, 1))
     assert 4 <= len(sink.heard) <= 6
     last = sink.heard[-1]
     assert ForwarderStatus.from_json(last.to_json()) == last
     assert last.requests == {"retry": 3}
+    assert (last.request_events, last.retried_events) == (150, 150)
+    assert last.outcomes == {"delivered": 5}
     assert last.workspaces[0].waiting == 50
     assert metrics.WORKSPACE_WAITING.labels("a")._value.get() == 50
     assert metrics.CHECKPOINT_BLOCKED.labels("events", 0)._value.get() > 7
