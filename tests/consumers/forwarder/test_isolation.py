@@ -74,11 +74,20 @@ def test_a_dead_and_an_overfull_workspace_cost_the_others_nothing(dying: str) ->
     assert p99(delays(DYING[dying], is_busy=True)) <= 1.05 * undisturbed()
 
 
-def test_a_recovered_backlog_drains_at_the_permitted_rate_and_delays_no_one() -> None:
-    """Minutes of one workspace's events, deferred while it was down, pass the others by."""
-    world = VirtualWorld(*map(connection, [*HEALTHY[:10], DEAD]), limits=SMALL, seed=5)
+@pytest.mark.parametrize(("events", "window"), [(6_000, 50_000), (20_000, 1_000)])
+def test_a_recovered_backlog_drains_at_the_permitted_rate_and_delays_no_one(
+    events: int, window: int
+) -> None:
+    """Minutes of one workspace's events, deferred while it was down, pass the others by.
+
+    Also where they are twenty times what is read ahead, as a million is by default.
+    """
+    bounds = ForwarderSettings(read_ahead_records=window)
+    world = VirtualWorld(
+        *map(connection, [*HEALTHY[:10], DEAD]), limits=SMALL, settings=bounds, seed=5
+    )
     world.heap.faults = [for_app(f"app-{DEAD}", says(503))]
-    backlog = world.publish(DEAD, 6_000, users=400)
+    backlog = world.publish(DEAD, events, users=400)
     world.run(90)
     assert world.log.outcome("deferred") >= len(backlog)
     world.heap.faults = []
