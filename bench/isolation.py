@@ -43,7 +43,7 @@ _SETTINGS: Final = {
     "HEAPLINE_FORWARDER__UNAVAILABLE_AFTER_SECONDS": "5",
     "HEAPLINE_FORWARDER__PROBE_INITIAL_SECONDS": "5",
 }
-"""Besides the limit, all that takes half a minute by default: so a round sees the bad ones time out,
+"""Besides the limit, all that takes half a minute by default: a round sees the bad ones time out,
 pause, be deferred, come back and be probed, as they would for hours."""
 _WARM_SECONDS: Final = 15.0
 _MEASURED_SECONDS: Final = 20.0

@@ -107,7 +107,8 @@ class Audit:
         """
         assert self.conflicting == 0, "a repeated delivery carried other content"
         assert not set(self.in_heap) & set(self.dead), "in Heap and in the DLQ"
-        assert max(self.dead_origins.values(), default=0) <= 1, "dead-lettered twice"
+        twice = [each for each in self.dead_letters if self.dead_origins[str(each.origin)] > 1]
+        assert not twice, f"dead-lettered twice: {twice}"
         known = set(self.in_heap) | set(self.dead) | set(self.deferred) | set(skipped)
         lost = self.settled_before_commit - known
         assert not lost, (
