@@ -141,11 +141,14 @@ class Base:
         """Give users of whom a row beside the key does not tell whether they are in a segment."""
         return self.elsewhere if segment < CODES_OF_A_BYTE else self.everyone
 
-    def row(self, user: int) -> bytes | memoryview:
+    def row(self, user: int) -> list[int]:
         """Give the codes of the segments a user is in; none of a user who came later."""
         if user >= self.users:
-            return b""
-        return self._row_view[self._offset_view[user] : self._offset_view[user + 1]]
+            return []
+        row: list[int] = self._row_view[
+            self._offset_view[user] : self._offset_view[user + 1]
+        ].tolist()
+        return row
 
     def holds(
         self, users: NDArray[np.int64], segments: NDArray[np.signedinteger]

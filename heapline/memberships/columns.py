@@ -7,6 +7,7 @@ made of them on the way.
 from __future__ import annotations
 
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,8 +39,11 @@ def code_bytes(codes: Mapping[str, int]) -> dict[str, bytes]:
 
 def codes_of(segments: Sequence[str], codes: dict[str, bytes]) -> NDArray[np.int32]:
     """Give a column's codes, `UNKNOWN` where there is none: joined bytes are its fastest maker."""
+    if not segments:
+        return np.empty(0, np.int32)
     try:
-        joined = b"".join(map(codes.__getitem__, segments))
+        # The first once more: of a single one `itemgetter` would make no tuple.
+        joined = b"".join(itemgetter(segments[0], *segments)(codes)[1:])
     except KeyError:
         unknown = UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
         joined = b"".join(codes.get(segment, unknown) for segment in segments)

@@ -5,7 +5,8 @@ partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `wor
 `segments` (all of them, in the order of their codes). Sections: the dictionary's, for users who
 came after the base, with codes that go on behind it; `toggles` (uint64, `user << 32 | segment`,
 ascending): the memberships in which generation and base differ, whichever of the two has them;
-`toggle_starts` (uint32), where in `toggles` each user who differs begins, and one more;
+`toggle_starts` (uint32), where in `toggles` every 256 users begin, up to the last who differs, and
+where these end;
 `toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
 in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
 (uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from heapline.memberships.container import Container
 
 KIND: Final = "overlay"
+_USER_BITS: Final = 32
+_BLOCK_BITS: Final = 8
 
 
 class Overlay:
@@ -62,7 +65,7 @@ class Overlay:
         self.workspaces: list[str] = facts["workspaces"]
         self.segments = [SegmentRow(**row) for row in facts["segments"]]
         self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
-        self._segments = self.toggles.view(np.uint32)[::2].data
+        self._toggles = self.toggles.data
         self._starts = container.array("toggle_starts", np.uint32).data
         self.entered: NDArray[np.uint64] = container.array("entered", np.uint64)
         self.entered_ms: NDArray[np.int64] = container.array("entered_ms", np.int64)
@@ -84,12 +87,16 @@ class Overlay:
 
     def row(self, user: int, before: Iterable[int]) -> list[int]:
         """Give the segments of a user, one of `changed`, from those in the base; both ascend."""
-        place, row = self.changed.rank(user), list(before)
-        for segment in self._segments[self._starts[place - 1] : self._starts[place]]:
+        row, toggles, first = list(before), self._toggles, user << _USER_BITS
+        block = user >> _BLOCK_BITS
+        end = self._starts[block + 1]
+        at = bisect_left(toggles, first, self._starts[block], end)
+        while at < end and (segment := toggles[at] - first) >> _USER_BITS == 0:
             if segment in row:
                 row.remove(segment)
             else:
                 insort(row, segment)
+            at += 1
         return row
 
     def entered_at_ms(self, user: int, segment: int) -> int | None:
@@ -123,8 +130,9 @@ def toggle_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> 
     segments = sorted(bitmaps)
     changed = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
     written = [bitmaps[segment].serialize() for segment in segments] + [changed.serialize()]
-    users = (toggles >> np.uint64(32)).astype(np.uint32)
-    starts = np.flatnonzero(np.diff(users, prepend=~users[:1], append=~users[-1:]))
+    last = int(toggles[-1]) >> _USER_BITS if toggles.size else -1
+    blocks = np.arange((last >> _BLOCK_BITS) + 2, dtype=np.uint64)
+    starts = np.searchsorted(toggles, blocks << np.uint64(_USER_BITS + _BLOCK_BITS))
     return {
         "toggles": toggles,
         "toggle_starts": starts.astype(np.uint32),

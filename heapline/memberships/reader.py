@@ -131,11 +131,13 @@ class MembershipReader:
             begin = slot * HALF_BYTES + first
             if texts[begin : begin + len(key)] == key:
                 code = halves[slot]
+                end = begin - BEFORE_KEY
+                row: Iterable[int] = texts[end - texts[end] : end]
                 if code in view.elsewhere:
-                    return view.ids_of(code)
-                ids, end = view.ids, begin - BEFORE_KEY
+                    row = view.row_of(code, row)
+                ids = view.ids
                 found: list[str] = []
-                for segment in texts[end - texts[end] : end]:
+                for segment in row:
                     found.append(ids[segment])  # noqa: PERF401 -- half as long as a comprehension
                 return found
             at += 1

@@ -135,6 +135,11 @@ class Memberships:
         """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
         return [self.ids[segment] for segment in self._row(code)]
 
+    def row_of(self, code: int, beside: Iterable[int]) -> Iterable[int]:
+        """Give the codes of the segments of one of `elsewhere`, from what is beside the key."""
+        row = self.base.row(code) if code in self.base.elsewhere else beside
+        return self._overlay.row(code, row) if code in self._overlay.changed else row
+
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.
 
