@@ -59,7 +59,11 @@ class ReadApart:
         return None if self._child is None else self._child.pid
 
     def open(self, positions: Mapping[TopicPartition, int], *, whole_pages: bool = True) -> None:
-        """See `Reading.open`; once."""
+        """See `Reading.open`; once.
+
+        Raises:
+            ReaderEnded: the child could not be started, or is gone already.
+        """
         order = Order(
             kafka=self._settings.kafka,
             registry=self._settings.schema_registry,
@@ -69,14 +73,7 @@ class ReadApart:
             positions=dict(positions),
             whole_pages=whole_pages,
         )
-        with _signals_waiting():
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", _PROGRAM],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,
-            )
+        self._child = _started()
         self._frames = FrameReader(cast("io.FileIO", self._child.stdout))
         try:
             FrameWriter(cast("io.FileIO", self._child.stdin)).write(order)
@@ -127,6 +124,23 @@ class ReadApart:
             f"the process that reads from Kafka {how}{why} What was kept before is as it was: "
             "start again"
         )
+
+
+def _started() -> subprocess.Popen[bytes]:
+    try:
+        with _signals_waiting():
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", _PROGRAM],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+    except OSError as error:
+        raise ReaderEnded(
+            f"the process that reads from Kafka could not be started ({error}). "
+            "HEAPLINE_MATERIALIZER__READ_APART_RECORDS=1000000000000 does without it"
+        ) from error
 
 
 @contextmanager
