@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from bench.reading import Reading, peak_resident_bytes, resident_bytes
-from consumers.forwarder.run import forward
-from heapline.settings import load_settings
-from heapline.telemetry import metrics
-from heapline.telemetry.logs import configure_logs
+from heapline.many_records import expect_many_records
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -76,6 +73,8 @@ class Watch:
 
 
 def _requests_sent() -> bool:
+    from heapline.telemetry import metrics  # noqa: PLC0415 -- see `main`
+
     families = metrics.HEAP_REQUEST_EVENTS.collect()
     return any(s.name.endswith("_count") and s.value for f in families for s in f.samples)
 
@@ -93,6 +92,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--until-caught-up", action="store_true")
     until_caught_up = parser.parse_args().until_caught_up
+    expect_many_records()
+    # Imported here, as `heapline forward` does.
+    from consumers.forwarder.run import forward  # noqa: PLC0415
+    from heapline.settings import load_settings  # noqa: PLC0415
+    from heapline.telemetry.logs import configure_logs  # noqa: PLC0415
+
     imported = Reading.now()
     settings = load_settings()
     configure_logs(settings.log)

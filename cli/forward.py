@@ -66,6 +66,9 @@ def forward(
     Runs until Ctrl-C; a second Ctrl-C ends at once. Several processes with different
     HEAPLINE_INSTANCE_ID share the work.
     """
+    from heapline.many_records import expect_many_records  # noqa: PLC0415 -- as below
+
+    expect_many_records()  # importing makes many objects, too
     from consumers.forwarder.run import forward as run  # noqa: PLC0415 -- `--help` stays quick
     from heapline.settings import load_settings  # noqa: PLC0415 -- as above
 

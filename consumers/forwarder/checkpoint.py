@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from consumers.forwarder.stretch import Kind
+from consumers.forwarder.tally import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from consumers.forwarder.offsets import OffsetTracker
     from consumers.forwarder.record import Partition, Record
-    from consumers.forwarder.stretch import Tally
+    from consumers.forwarder.tally import Tally
 
 _KIND: Final = attrgetter("workspace", "source", "name", "outcome", "reason", "minute_ms")
 _COUNTS_PER_RECORD: Final = 2_000

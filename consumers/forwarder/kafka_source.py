@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from consumers.forwarder.columns import FEWEST, Columns
+from consumers.forwarder.columns import FEWEST
 from consumers.forwarder.deferral import read_deferral
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition, Record
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import AdminClient
 
+    from consumers.forwarder.columns import Columns
     from heapline.clock import Clock
     from heapline.kafka.topics import Names
     from heapline.settings import KafkaSettings
@@ -175,33 +175,15 @@ class KafkaSource:
     def _columns(
         self, messages: list[Message], trackers: Mapping[Partition, OffsetTracker]
     ) -> Batch:
+        from consumers.forwarder.message_columns import columns_of  # noqa: PLC0415 -- needs numpy
+
         ends = []
         if any(map(Message.error, messages)):
-            ends = self._records(
-                [m for m in messages if m.error() is not None], trackers, None
-            ).ends
+            errors = [message for message in messages if message.error() is not None]
+            ends = self._records(errors, trackers, None).ends
             messages = [message for message in messages if message.error() is None]
-        numbers = np.array(list(map(Message.partition, messages)), np.int64)
-        offsets = np.array(list(map(Message.offset, messages)), np.int64)
-        owned = [p for p in trackers if p.topic == self._events]
-        places = np.full(len(messages), -1, np.int64)
-        for place, partition in enumerate(owned):
-            here = (numbers == partition.number) & (offsets >= trackers[partition].position)
-            places[here] = place
-        if (places < 0).any():
-            kept = np.flatnonzero(places >= 0)
-            messages = [messages[row] for row in kept.tolist()]
-            places, offsets = places[kept], offsets[kept]
-        columns = Columns(
-            owned,
-            places,
-            offsets,
-            list(map(Message.key, messages)),
-            list(map(Message.value, messages)),
-            list(map(Message.headers, messages)),  # type: ignore[arg-type]
-            self._clock.monotonic(),
-        )
-        return Batch([], ends, columns)
+        owned = {p: t.position for p, t in trackers.items() if p.topic == self._events}
+        return Batch([], ends, columns_of(messages, owned, self._clock.monotonic()))
 
     def read_deferred(self, now_ms: int, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
         """Read a batch of deferred records, without waiting."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException
 
 from consumers.forwarder.checkpoint import Checkpoint, collect
+from consumers.forwarder.columns import FEWEST
 from consumers.forwarder.kafka_source import READ_AT_ONCE
 from consumers.forwarder.mapping import request_body
 from consumers.forwarder.record import Now, Partition
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from consumers.forwarder.dispatcher import Dispatcher
     from consumers.forwarder.intake import Intake
+    from consumers.forwarder.intakes import Intakes
     from consumers.forwarder.kafka_source import Batch, KafkaSource
     from consumers.forwarder.offsets import OffsetTracker
     from consumers.forwarder.record import Record
@@ -56,7 +58,7 @@ class ForwarderLoop:
     Args:
         source, sender, writer: the three ends that touch the world.
         dispatcher: every decision.
-        make_intake: makes decisions on many records at once; asked when there are many.
+        intakes: makes decisions on many records at once; asked when there are many.
         unknown: records whose schema is asked for.
         connections: the table of workspaces, already read to its end.
         erasures: whose data was erased, likewise.
@@ -72,7 +74,7 @@ class ForwarderLoop:
         sender: Sender,
         writer: CheckpointWriter,
         dispatcher: Dispatcher,
-        make_intake: Callable[[], Intake],
+        intakes: Intakes,
         unknown: UnknownSchemas,
         connections: Connections,
         erasures: ErasureLog,
@@ -86,7 +88,7 @@ class ForwarderLoop:
         self._sender = sender
         self._writer = writer
         self._dispatcher = dispatcher
-        self._make_intake = make_intake
+        self._intakes = intakes
         self._intake: Intake | None = None
         self._unknown = unknown
         self._connections = connections
@@ -166,8 +168,10 @@ class ForwarderLoop:
             dispatcher.take_note(record)
             self._decide(record, now)
         if batch.columns is not None:
-            self._intake = self._intake or self._make_intake()
+            self._intake = self._intake or self._intakes.make()
             self._intake.take(batch.columns, now, partial(self._decide, now=now))
+        elif not batch.events() and self._targets and not self._sender.in_flight:
+            self._intakes.prepare()  # nobody waits now
         self._note_ends(batch)
         for record, known in self._unknown.resolved(now.monotonic):
             if not known:
@@ -285,9 +289,13 @@ class ForwarderLoop:
     def assigned(self, trackers: Mapping[Partition, OffsetTracker]) -> None:
         """See `Owner.assigned`."""
         ends = self._source.logs(list(trackers))
+        unread = 0
         for partition, tracker in trackers.items():
             self._dispatcher.assign(partition, tracker)
             self._targets[partition] = ends[partition].end
+            unread += ends[partition].end - tracker.position
+        if unread >= FEWEST:
+            self._intakes.prepare()
 
     def revoked(self, partitions: Collection[Partition]) -> None:
         """Finish what is in flight for these partitions, write it down, give them up."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from consumers.forwarder.stretch import Stretch, Tally
+from consumers.forwarder.record import Record
 from heapline.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from consumers.forwarder.record import Record
+    from consumers.forwarder.stretch import Stretch
+    from consumers.forwarder.tally import Tally
 
 _WRITTEN_ELSEWHERE: Final = (Outcome.DEFERRED, Outcome.DEAD_LETTERED)
 
@@ -76,7 +77,7 @@ class OffsetTracker:
         records = self._records
         while records and most_written > 0:
             first = records[0]
-            if isinstance(first, Stretch):
+            if not isinstance(first, Record):
                 taken = self._take_rows(first, most_written)
                 most_written -= sum(record.outcome in _WRITTEN_ELSEWHERE for record in taken)
                 settled += taken
@@ -108,24 +109,24 @@ class OffsetTracker:
     def blocker(self) -> Record | None:
         """Give the record that no checkpoint can pass, or None where none waits."""
         first = self._records[0] if self._records else None
-        if isinstance(first, Stretch):
-            return first.blocker()
-        return first if first is not None and first.outcome is None else None
+        if first is None or isinstance(first, Record):
+            return first if first is not None and first.outcome is None else None
+        return first.blocker()
 
     @property
     def has_settled(self) -> bool:
         """Whether the next checkpoint has something to write down."""
         first = self._records[0] if self._records else None
-        if isinstance(first, Stretch):
-            return first.waiting_row() != first.start
-        return first is not None and first.outcome is not None
+        if first is None or isinstance(first, Record):
+            return first is not None and first.outcome is not None
+        return first.waiting_row() != first.start
 
     def next_offset(self) -> int:
         """Give the offset a checkpoint of everything taken so far commits."""
         if not self._records:
             return self.position
         first = self._records[0]
-        return first.first_offset() if isinstance(first, Stretch) else first.offset
+        return first.offset if isinstance(first, Record) else first.first_offset()
 
     def take_offset(self) -> int | None:
         """Give the offset to commit when nothing was taken; None where there is nothing new in it.

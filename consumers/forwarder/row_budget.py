@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
@@ -53,12 +52,16 @@ def counted(rows: Iterable[Hashes]) -> dict[int, int]:
     every = list(rows)
     if not every:
         return {}
+    import numpy as np  # noqa: PLC0415 -- see `_hashes`
+
     found, counts = np.unique(np.concatenate(every), return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def has_any(rows: Hashes, identities: Iterable[str]) -> bool:
     """Whether a row is of one of these identities."""
+    import numpy as np  # noqa: PLC0415 -- see `_hashes`
+
     return bool(np.isin(rows, _hashes(identities)).any())
 
 
@@ -71,6 +74,8 @@ class RowBudget:
 
     def hold(self, rows: Sequence[Hashes]) -> Hashes:
         """Take the budget of rows, and give what to release: a copy, for they share arrays."""
+        import numpy as np  # noqa: PLC0415 -- see `_hashes`
+
         hashes = np.concatenate(rows)
         self._held[id(hashes)] = hashes
         if self._counts is not None:

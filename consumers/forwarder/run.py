@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import random
-from contextlib import ExitStack, closing
-from importlib import import_module
-from threading import Thread
+from contextlib import ExitStack, closing, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from confluent_kafka import KafkaException
 from prometheus_client import start_http_server
 
+from consumers.forwarder.beside import Beside
 from consumers.forwarder.dispatcher import Dispatcher
+from consumers.forwarder.intakes import Intakes
 from consumers.forwarder.kafka_source import KafkaSource
 from consumers.forwarder.loop import ForwarderLoop
 from consumers.forwarder.reporting import Reporter, StatusTopic
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Producer
 
-    from consumers.forwarder.intake import Intake
     from heapline.settings import ForwarderSettings, KafkaSettings, Settings
 
 _RETRY_SECONDS: Final = 1.0
@@ -84,7 +84,6 @@ def forward(
         accept_loss=accept_loss,
     )
     source.check_topics()
-    _import_beside()
     _serve_metrics(settings.forwarder)
     transactional_id = names.transactional_id("forwarder", settings.instance_id)
     make = make_producer or _producer
@@ -93,12 +92,21 @@ def forward(
         encoder = _patiently(lambda: _counts_encoder(registry, names), stopping, clock)
         follower = ConnectionFollower(settings.kafka, names, registry, clock)
         connections = stack.enter_context(closing(follower))
-        if encoder is None or not _wait_for_connections(connections, stopping):
+        if encoder is None:
             return Totals()
         writer = CheckpointWriter(
             lambda: make(settings.kafka, transactional_id), names, encoder, source, clock
         )
-        _patiently(lambda: writer.start(settings.kafka.timeout_seconds), stopping, clock)
+        over = Event()
+        stack.callback(over.set)
+        fencing = Beside(
+            lambda: _patiently(
+                lambda: writer.start(settings.kafka.timeout_seconds),
+                lambda: over.is_set() or stopping(),
+                clock,
+            ),
+            "fencing",
+        )
         threads = settings.forwarder.requests_in_flight
         http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
         decoder = Decoder("CommandAIEvent", registry)
@@ -106,6 +114,11 @@ def forward(
         patience = settings.forwarder.unknown_schema_wait_seconds
         erasures = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
         _patiently(erasures.catch_up, stopping, clock)
+        status = StatusTopic(settings, names)
+        there = _wait_for_connections(connections, stopping)
+        fencing.result()
+        if not there:
+            return Totals()
         dispatcher = Dispatcher(
             settings.limits,
             settings.forwarder,
@@ -119,34 +132,16 @@ def forward(
             sender=Sender(HeapClient(http, settings.heap, clock), threads, clock),
             writer=writer,
             dispatcher=dispatcher,
-            make_intake=lambda: _intake(dispatcher, decoder),
+            intakes=Intakes(dispatcher, decoder),
             unknown=UnknownSchemas(decoder, registry, patience),
             connections=connections,
             erasures=erasures,
             settings=settings.forwarder,
             clock=clock,
             stopping=stopping,
-            reporter=Reporter(dispatcher, settings, StatusTopic(settings, names)),
+            reporter=Reporter(dispatcher, settings, status),
         )
         return loop.run(until_caught_up=until_caught_up)
-
-
-def _import_beside() -> None:
-    """Import what decides on many events at once while the group is joined.
-
-    Polars takes a while to import, which the first events after a start need not wait for. One
-    thread, unless somebody says otherwise: batches are small, and idle workers cost more than they
-    give.
-    """
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    module = "consumers.forwarder.intake"
-    Thread(target=import_module, args=(module,), name="import", daemon=True).start()
-
-
-def _intake(dispatcher: Dispatcher, decoder: Decoder) -> Intake:
-    from consumers.forwarder.intake import Intake  # noqa: PLC0415 -- see `_import_beside`
-
-    return Intake(dispatcher, decoder)
 
 
 def _counts_encoder(registry: Registry, names: topics.Names) -> Encoder:
@@ -175,9 +170,15 @@ def _serve_metrics(settings: ForwarderSettings) -> None:
 def _producer(settings: KafkaSettings, transactional_id: str) -> Producer:
     # Topics bound a record's compressed size, librdkafka its plain one: whatever could be read must
     # be writable to the DLQ, so the bound is librdkafka's highest.
-    return transactional_producer(
+    producer = transactional_producer(
         settings, "forwarder", transactional_id, **{"message.max.bytes": 1_000_000_000}
     )
+    # Asked for its coordinator before it has a connection, librdkafka asks again only half a second
+    # later; an answer to anything else means that it has one.
+    counts = topics.Names(settings.prefix).topic(topics.OUTCOME_COUNTS)
+    with suppress(KafkaException):  # whoever initialises the producer is told of it
+        producer.list_topics(counts, timeout=settings.timeout_seconds)
+    return producer
 
 
 def _patiently(attempt: Callable[[], _T], stopping: Callable[[], bool], clock: Clock) -> _T | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from consumers.forwarder.deferral import deferred_again, not_before_ms, origin_of
 from consumers.forwarder.flood import FloodMeter
-from consumers.forwarder.stretch import ROW_BYTES
+from consumers.forwarder.tally import ROW_BYTES
 from heapline.errors import MustStop, Undeliverable
 from heapline.kafka.codec import schema_id_of
 from heapline.kafka.headers import DeadLetter

@@ -9,6 +9,7 @@ and never an account: outcomes are counted in `commandai.outcome-counts`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import orjson
@@ -130,9 +131,12 @@ class ForwarderStatus:
             ValueError: it is something else.
         """
         try:
-            return _STATUS.validate_json(value)
+            return _reader().validate_json(value)
         except ValidationError as error:
             raise ValueError("no forwarder's status") from error
 
 
-_STATUS: Final = TypeAdapter(ForwarderStatus)
+@cache
+def _reader() -> TypeAdapter[ForwarderStatus]:
+    """Only who reads pays for it: making it takes a tenth of a second."""
+    return TypeAdapter(ForwarderStatus)

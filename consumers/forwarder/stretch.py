@@ -9,25 +9,23 @@ becomes a `Record` (see `Slab.take_records`), and everything written for records
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from consumers.forwarder.record import Record
+from consumers.forwarder.tally import ROW_BYTES, Kind, Tally
 from heapline.outcomes import Outcome, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.forwarder.record import Partition
-    from heapline.outcomes import DeadLetterReason, DeferReason, SkipReason
+    from heapline.outcomes import SkipReason
 
     Integers = NDArray[np.int64]
 
-ROW_BYTES: Final = 150
-"""Memory reckoned for a row besides its value and body: its place in columns, the bytes object."""
 WAITING: Final = 0
 SETTLED: Final = 1
 IS_RECORD: Final = 2
@@ -35,17 +33,6 @@ IS_RECORD: Final = 2
 IN_A_SLAB: Final = "(in a batch)"
 """Stands for the identity of a row: only its hash is known."""
 _WRITTEN_ELSEWHERE: Final = (Outcome.DEFERRED, Outcome.DEAD_LETTERED)
-
-
-class Kind(NamedTuple):
-    """What is counted of a settled record, in the order `checkpoint` counts it."""
-
-    workspace: str
-    source: Source
-    name: str
-    outcome: Outcome | None
-    reason: SkipReason | DeadLetterReason | DeferReason | None
-    minute_ms: int
 
 
 class Fate(NamedTuple):
@@ -171,11 +158,3 @@ class Stretch:
         rows = len(self) - len(self.records)
         records = sum(r.reckoned_bytes() for r in self.records.values())
         return rows * ROW_BYTES + self.unsettled_bytes + records
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many rows a checkpoint takes, and their outcomes."""
-
-    rows: int = 0
-    counts: Counter[Kind] = field(default_factory=Counter)
