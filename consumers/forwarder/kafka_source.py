@@ -121,6 +121,7 @@ class KafkaSource:
         )
         self._second = Consumer(config | _BOUNDED)
         self._owner: Owner | None = None
+        self._given_up: set[int] = set()
         self._paused = False
         self.assigned_once = False
         self.partition_count = 0
@@ -166,7 +167,10 @@ class KafkaSource:
         """Read a batch of events; while there are more, as many as are best decided at once."""
         messages = read = self._main.consume(READ_AT_ONCE, timeout_seconds)
         while len(read) == READ_AT_ONCE and len(messages) < _DECIDED_AT_ONCE:
+            self._given_up.clear()
             read = self._main.consume(READ_AT_ONCE, 0.0)
+            if self._given_up:  # should they come back at once, they are read anew from the start
+                messages = [m for m in messages if m.partition() not in self._given_up]
             messages += read
         if len(messages) < FEWEST:
             return self._records(messages, trackers, None)
@@ -265,6 +269,7 @@ class KafkaSource:
         if self._owner is None:
             return  # abandoned, perhaps before they were ours: closing gives them up by itself
         _log.info("partitions lost" if lost else "partitions revoked", partitions=numbers)
+        self._given_up.update(numbers)
         (self._owner.lost if lost else self._owner.revoked)(leaving)
         self._second.incremental_unassign([TopicPartition(self._deferred, n) for n in numbers])
         consumer.incremental_unassign(partitions)
