@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 RECORD_BYTES: Final = 600
 """Memory reckoned for a record besides its bytes: the object, its place in queues, its strings."""
-HEADER_BYTES: Final = 180
-"""And for each of its headers, which a deferred record keeps until it is due."""
 
 
 class Now(NamedTuple):
@@ -87,8 +85,7 @@ class Record:
 
     def reckoned_bytes(self) -> int:
         """Give the memory this record is reckoned to hold."""
-        headers = HEADER_BYTES * len(self.headers)
-        return RECORD_BYTES + headers + len(self.value or b"") + len(self.body)
+        return RECORD_BYTES + len(self.value or b"") + len(self.body)
 
     def drop(self) -> None:
         """Take note that the partition was handed over."""
