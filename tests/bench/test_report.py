@@ -10,6 +10,7 @@ from bench.memory import Held
 from bench.memory import section as memory_section
 from bench.report import Section, Spread, judged, quantile, table
 from bench.throughput import Round, Speed, section, speed
+from heapline.settings import ForwarderSettings
 
 READINGS = st.lists(st.floats(0, 1e9), min_size=1)
 
@@ -124,5 +125,6 @@ def test_memory_is_told_in_mebibytes() -> None:
     """Beside the bound that is set."""
     held = Held("503", 61.4, 50 * 2**20, 300 * 2**20, 250 * 2**20, {"deferred over_limit": 1})
     text = memory_section(1_000_000, [held]).text()
-    assert "160 MiB of records" in text
+    bound = ForwarderSettings().memory_bytes // 2**20
+    assert f"{bound} MiB of records" in text
     assert text.splitlines()[5].split() == ["503", "50", "300", "250", "61"]
