@@ -19,6 +19,7 @@ from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable, MustStop, NotReady, RecordsLost
 from heapline.kafka import topics
 from heapline.kafka.clients import admin, consumer_config, translated
+from heapline.kafka.headers import foreign
 from heapline.kafka.logs import Logs
 from heapline.kafka.starting_point import NEVER_COMMITTED, Log, starting_point
 from heapline.outcomes import Source
@@ -225,6 +226,7 @@ class KafkaSource:
                     partition.topic, partition.number, offset, record.headers, deferred_now_ms
                 )
                 record.source = record.deferral.source
+                record.headers = foreign(record.headers)  # ours take more memory than a record
             batch.records.append(record)
         return batch
 
@@ -361,11 +363,11 @@ _BOUNDED: Final[dict[str, Any]] = {
     # What librdkafka reads ahead counts toward the process's memory: what is queued, and one answer
     # beyond it. That is told packed; unpacked it is ten times as much. A larger record is fetched
     # all the same.
-    "queued.max.messages.kbytes": 8_192,
-    "fetch.message.max.bytes": topics.EVENT_BYTES // 4,
-    "fetch.max.bytes": topics.EVENT_BYTES // 2,
+    "queued.max.messages.kbytes": 14_336,
+    "fetch.message.max.bytes": topics.EVENT_BYTES // 2,
+    "fetch.max.bytes": topics.EVENT_BYTES,
     # For consumers only a lower bound on the one before.
-    "message.max.bytes": topics.EVENT_BYTES // 2,
+    "message.max.bytes": topics.EVENT_BYTES,
     "fetch.wait.max.ms": 100,
 }
 _SUBSCRIBED: Final[dict[str, Any]] = {

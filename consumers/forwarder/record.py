@@ -48,7 +48,8 @@ class Record:
 
     Attributes:
         partition: where it was read; with `offset`, its identity.
-        key, value, headers: as read; `value` is let go once the record is delivered or skipped.
+        key, value: as read; `value` is let go once the record is delivered or skipped.
+        headers: as read; of deferred records only those that are not heapline's.
         source: `events`, `deferred` or `replay`.
         read_at: monotonic seconds.
         deferral: what its headers say, for records of the deferred topic.
