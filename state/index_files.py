@@ -1,8 +1,12 @@
-"""The files of an index, written so that a crash at any moment leaves a whole generation.
+"""The files of an index, written so that a killed writer leaves a whole generation.
 
-A file gets its name once it is complete and on disk; the manifest names it after that, and is
-itself replaced by rename; last, readers are told the new number. Whatever no generation names, a
-crash left behind: the next writer removes it.
+A file gets its name once it is complete; the manifest names it after that, and is itself replaced
+by rename; last, readers are told the new number. Whatever no generation names, a crash left behind:
+the next writer removes it.
+
+Nothing is waited for until it is on disk. After a power cut files may be torn; checksums tell, and
+the writer makes the index anew from the store, which is durable. Most overlays are gone before the
+kernel has written them, and waiting would take a third of publishing.
 """
 
 from __future__ import annotations
@@ -64,19 +68,13 @@ class IndexFiles:
     def write(
         self, name: str, kind: str, facts: Mapping[str, Any], sections: Mapping[str, NDArray[Any]]
     ) -> Path:
-        """Write one file, durably."""
+        """Write one file."""
         return self._replace(name, encoded(kind, facts, sections))
 
     def publish(self, generations: list[Named]) -> list[Named]:
         """Make the first of some generations current; give those that are kept."""
         kept = generations[:GENERATIONS_KEPT]
         self._replace(MANIFEST, [manifest_bytes(kept)])
-        with file_errors(self.folder):
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
         self._tell(kept[0].generation)
         return kept
 
@@ -96,7 +94,6 @@ class IndexFiles:
             with partial.open("wb", buffering=0) as file:
                 for piece in pieces:
                     _write_all(file.fileno(), piece)
-                os.fsync(file.fileno())
             partial.replace(path)
         return path
 
