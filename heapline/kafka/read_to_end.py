@@ -40,6 +40,7 @@ class Ends:
     def __init__(self, targets: Mapping[int, int]) -> None:
         self._targets = dict(targets)
         self._open = set(targets)
+        self._read: dict[int, int] = {}
 
     @property
     def reached(self) -> bool:
@@ -52,10 +53,17 @@ class Ends:
         return tuple(sorted(self._open))
 
     def wants(self, partition: int, offset: int) -> bool:
-        """Tell whether a record stood before the end; note how far the partition has come."""
+        """Tell whether a record stood before the end; note how far the partition has come.
+
+        One that comes again is not wanted: librdkafka starts a partition anew where it has lost its
+        place.
+        """
         target = self._targets.get(partition, 0)
-        self.at(partition, offset + 1)
-        return offset < target
+        is_new = offset >= self._read.get(partition, 0)
+        if is_new:
+            self._read[partition] = offset + 1
+            self.at(partition, offset + 1)
+        return is_new and offset < target
 
     def at(self, partition: int, offset: int) -> None:
         """Note that everything before this offset was read: a partition-EOF, or a start."""

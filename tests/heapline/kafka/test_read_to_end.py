@@ -67,6 +67,13 @@ def test_ends_wait_for_a_hole_at_the_end() -> None:
     assert ends.reached
 
 
+def test_ends_leave_out_records_that_come_again() -> None:
+    """A partition that is read anew from its start gives each record once."""
+    ends = Ends({0: 5, 1: 5})
+    came = [(0, 1), (0, 3), (1, 1), (0, 1), (0, 3), (0, 4), (1, 1), (1, 2)]
+    assert [each for each in came if ends.wants(*each)] == [(0, 1), (0, 3), (1, 1), (0, 4), (1, 2)]
+
+
 def test_ends_leave_out_records_at_or_past_the_target() -> None:
     """A record past the target shows that the end is reached, and is not wanted itself."""
     ends = Ends({0: 5, 1: 1})
