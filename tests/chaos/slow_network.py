@@ -30,14 +30,16 @@ class SlowNetwork:
 
     Args:
         port: the broker's, and the proxy's.
+        speaks_kafka: another server's bytes are carried as they come.
 
     Attributes:
         delay_seconds: may be changed at any time.
         commit_errors: likewise.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, speaks_kafka: bool = True) -> None:
         self.delay_seconds = 0.0
+        self._speaks_kafka = speaks_kafka
         self.commit_errors = CommitErrors(random.Random(port))
         self._port = port
         self._listens = Event()
@@ -109,8 +111,11 @@ class SlowNetwork:
         frames = Frames()
         with suppress(OSError):
             while piece := await reader.read(_PIECE_BYTES):
+                when = self._loop.time() + self.delay_seconds
+                if not self._speaks_kafka:
+                    pieces.put_nowait((when, piece))
+                    continue
                 for frame in frames.feed(piece):
-                    when = self._loop.time() + self.delay_seconds
                     pieces.put_nowait((when, as_carried(frame)))
         pieces.put_nowait((self._loop.time() + self.delay_seconds, b""))
         await sending

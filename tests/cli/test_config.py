@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cli.setting_catalogue import catalogue, example
-from heapline.settings import known_names
+from heapline.settings import ForwarderSettings, known_names
 from tests.command import heapline
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def test_the_example_describes_every_setting(tmp_path: Path) -> None:
     for setting in catalogue():
         assert f"# {setting.name}=" in text
         assert setting.field.description
-    assert "HEAPLINE_FORWARDER__MEMORY_BYTES=167772160" in text
-    assert "(bytes; default: 167772160)" in text
+    bound = ForwarderSettings().memory_bytes
+    assert f"HEAPLINE_FORWARDER__MEMORY_BYTES={bound}" in text
+    assert f"(bytes; default: {bound})" in text
     assert str(tmp_path.home()) not in text
 
 

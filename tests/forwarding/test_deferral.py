@@ -115,7 +115,8 @@ def test_what_waits_too_long_expires(forwarding: Forwarding) -> None:
     there.catch_up(**BRIEF)
     time.sleep(1)
     there.connect("acme", "11", Send.ON)
-    with SlowNetwork(urlsplit(there.world.registry_url).port or 0) as registry:
+    port = urlsplit(there.world.registry_url).port or 0
+    with SlowNetwork(port, speaks_kafka=False) as registry:
         registry.delay_seconds = 0.5
         url = f"http://{registry.address}{urlsplit(there.world.registry_url).path}"
         there.catch_up(
