@@ -11,7 +11,15 @@ from pyroaring import BitMap
 
 from heapline.memberships.dictionary import Dictionary, DictionaryColumns
 from heapline.memberships.overlay import toggle_sections
-from state.index_pairs import Toggling, pairs_of, places_in, segments_of, toggled, users_of
+from state.index_pairs import (
+    Toggling,
+    in_order,
+    pairs_of,
+    places_in,
+    segments_of,
+    toggled,
+    users_of,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,11 +102,9 @@ class Delta:
 
     def after(self, changes: Changes, new_users: NewUsers) -> Delta:
         """Take in effective changes, and users with the next codes."""
-        pairs = pairs_of(changes.user, changes.segment)
-        order = np.argsort(pairs, kind="stable")
-        ordered = pairs[order]
+        order, ordered = in_order(pairs_of(changes.user, changes.segment))
         firsts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
-        counts = np.diff(firsts, append=pairs.size)
+        counts = np.diff(firsts, append=ordered.size)
         last = order[firsts + counts - 1]
         enters = changes.enters[last]
         touched = ordered[firsts]

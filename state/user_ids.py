@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from heapline.memberships.keys import BEHIND, encoded, key_groups_of
+from heapline.memberships.keys import BEHIND, encoded, key_groups_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,8 +90,7 @@ class UserIds:
         """Give those in these rows."""
         if not rows.size:
             return UserIds()
-        width = self._width()
-        if width:
+        if width := width_of(self.text, self.ends):
             return UserIds(
                 self.text.reshape(-1, width)[rows].ravel(), np.arange(1, rows.size + 1) * width - 1
             )
@@ -99,12 +98,6 @@ class UserIds:
         ends = np.cumsum(sizes) - 1
         moved = np.repeat(self.ends[rows] - ends, sizes)
         return UserIds(self.text[np.arange(moved.size) + moved], ends)
-
-    def _width(self) -> int:
-        """Give how long each is with its line end, 0 where they differ."""
-        width, rest = divmod(self.text.size, self.ends.size)
-        alike = not rest and np.array_equal(self.ends, np.arange(width - 1, self.text.size, width))
-        return width if alike else 0
 
     def key_groups(self, workspaces: int | NDArray[np.int64]) -> Iterator[KeyGroup]:
         """Make their keys; see `heapline.memberships.keys`.

@@ -97,6 +97,18 @@ def encoded(
     return text, np.flatnonzero(is_end)
 
 
+def width_of(text: NDArray[np.uint8], ends: NDArray[np.int64]) -> int:
+    """Give how many bytes each id of a column in one piece has, with the one behind it; 0 if mixed.
+
+    Args:
+        text: their ids, in UTF-8, a byte of no meaning behind each; at least one.
+        ends: where those bytes stand.
+    """
+    width, rest = divmod(text.size, ends.size)
+    alike = not rest and np.array_equal(ends, np.arange(width - 1, text.size, width))
+    return width if alike else 0
+
+
 def key_groups_of(
     text: NDArray[np.uint8], ends: NDArray[np.int64], workspaces: int | NDArray[np.int64]
 ) -> Iterator[KeyGroup]:
@@ -107,10 +119,8 @@ def key_groups_of(
         ends: where those bytes stand.
         workspaces: the workspace's code, for all or for each.
     """
-    count = ends.size
-    width, rest = divmod(text.size, count)
-    if not rest and np.array_equal(ends, np.arange(width - 1, text.size, width)):
-        yield _group(np.arange(count), text.reshape(count, width)[:, :-1], workspaces)
+    if width := width_of(text, ends):
+        yield _group(np.arange(ends.size), text.reshape(-1, width)[:, :-1], workspaces)
         return
     yield from _by_length(text, np.diff(ends, prepend=-1) - 1, ends, workspaces)
 
