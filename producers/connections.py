@@ -17,7 +17,12 @@ from confluent_kafka import KafkaException
 from heapline.clock import SystemClock
 from heapline.errors import CallerMistake, Fenced, KafkaUnavailable
 from heapline.heap.connection import BlockedCategory, Connection, Region, Send
-from heapline.kafka.clients import lone_consumer, transactional_producer, translated
+from heapline.kafka.clients import (
+    lone_consumer,
+    told_in_full,
+    transactional_producer,
+    translated,
+)
 from heapline.kafka.codec import Decoder, Encoder
 from heapline.kafka.connection_rows import FETCH_WAIT_MS, load
 from heapline.kafka.topics import CONNECTIONS, Names
@@ -289,7 +294,7 @@ class ConnectionRegistry:
                 value = None if connection is None else encoder.encode(connection.to_record())
                 self._commit(producer, workspace.encode(), value)
         except KafkaException as error:
-            raise translated(error) from error
+            raise translated(told_in_full(error, producer)) from error
         return connection
 
     def _commit(self, producer: Producer, key: bytes, value: bytes | None) -> None:
