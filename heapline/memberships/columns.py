@@ -43,11 +43,11 @@ def codes_of(segments: Sequence[str], codes: dict[str, bytes]) -> NDArray[np.int
         return np.empty(0, np.int32)
     try:
         # The first once more: of a single one `itemgetter` would make no tuple.
-        joined = b"".join(itemgetter(segments[0], *segments)(codes)[1:])
+        joined = b"".join(itemgetter(*segments, segments[0])(codes))
     except KeyError:
         unknown = UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
         joined = b"".join(codes.get(segment, unknown) for segment in segments)
-    return np.frombuffer(joined, np.int32)
+    return np.frombuffer(joined, np.int32, len(segments))
 
 
 class Columns:

@@ -38,6 +38,7 @@ _HASH_BITS: Final = 32
 _HASH: Final = np.uint64(0xFFFF_FFFF)
 _HALF: Final = np.uint64(32)
 _END: Final = bytes([END])
+_HASH_BEFORE_CODE: Final = np.uint32(1)
 _FEW: Final = 24
 """Below this many rows a step per row is faster than a step per column."""
 
@@ -221,33 +222,42 @@ class Dictionary:
         if group.length > LONG_BYTES:
             each = map(self.find, map(group.key, range(group.rows.size)))
             return np.fromiter(each, np.int64, group.rows.size)
-        at = (group.hashes >> np.uint32(self._shift)).astype(np.int64)
-        found, further = self._at(at, group.words)
-        while further.size > _FEW:
-            found[further], left = self._at(at[further] + 1, group.words[further])
-            at[further] += 1
-            further = further[left]
-        for row in further.tolist():
-            found[row] = self.find(group.key(row))
-        return found
-
-    def _at(
-        self, places: NDArray[np.int64], keys: NDArray[np.uint64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Give the codes of those whom slots name, and the rows in which somebody else is named."""
-        slots = self._slots.take(places, mode="clip")
-        word = (slots >> 1).astype(np.int64)
+        slots = self._slots_for(group.hashes)
         equal = slots != 0
-        for key_word in keys.T:
+        word = (slots >> 1).astype(np.int64)
+        for key_word in group.words.T:
             # What is read behind a shorter key is of no account: the keys differ before that.
             word += 1
             equal &= self._words.take(word, mode="clip") == key_word
         codes = self._halves.take(slots, mode="clip").astype(np.int64)
-        if self.first_code:
-            codes += self.first_code
+        codes += self.first_code
         others = np.flatnonzero(~equal)
         codes[others] = NOBODY
-        return codes, others[slots[others] != 0]
+        for row in others[slots[others] != 0].tolist():
+            codes[row] = self.find(group.key(row))
+        return codes
+
+    def _slots_for(self, hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Give for each hash the first slot that names a key with it; 0 where there is none.
+
+        For a few hashes, whose search would go on for long, it is another one's.
+        """
+        at = (hashes >> np.uint32(self._shift)).astype(np.int64)
+        slots = self._slots.take(at, mode="clip")
+        rows = left = np.flatnonzero(self._differ(slots, hashes))
+        while rows.size > _FEW:
+            at, hashes = at[left] + 1, hashes[left]
+            further = slots[rows] = self._slots.take(at, mode="clip")
+            left = np.flatnonzero(self._differ(further, hashes))
+            rows = rows[left]
+        return slots
+
+    def _differ(self, slots: NDArray[np.uint32], hashes: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Tell which slots name a key with another hash."""
+        named = self._halves.take(slots - _HASH_BEFORE_CODE, mode="clip")
+        differ: NDArray[np.bool_] = named != hashes
+        differ &= slots != 0
+        return differ
 
 
 _NO_WORDS: Final = np.empty(0, np.uint64)

@@ -30,7 +30,7 @@ from heapline.memberships.dictionary import Dictionary
 from heapline.memberships.segments import Freshness, SegmentRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "overlay"
 _USER_BITS: Final = 32
+_ONE_USER: Final = 1 << _USER_BITS
 _BLOCK_BITS: Final = 8
 
 
@@ -85,13 +86,14 @@ class Overlay:
         place = self._places.get(segment)
         return self._nobody if place is None else self._bitmaps[place]
 
-    def row(self, user: int, before: Iterable[int]) -> list[int]:
+    def row(self, user: int, before: Sequence[int]) -> list[int]:
         """Give the segments of a user, one of `changed`, from those in the base; both ascend."""
-        row, toggles, first = list(before), self._toggles, user << _USER_BITS
-        block = user >> _BLOCK_BITS
-        end = self._starts[block + 1]
+        row, toggles = list(before), self._toggles
+        first, block = user << _USER_BITS, user >> _BLOCK_BITS
+        behind, end = first + _ONE_USER, self._starts[block + 1]
         at = bisect_left(toggles, first, self._starts[block], end)
-        while at < end and (segment := toggles[at] - first) >> _USER_BITS == 0:
+        while at < end and (pair := toggles[at]) < behind:
+            segment = pair - first
             if segment in row:
                 row.remove(segment)
             else:

@@ -132,7 +132,7 @@ class MembershipReader:
             if texts[begin : begin + len(key)] == key:
                 code = halves[slot]
                 end = begin - BEFORE_KEY
-                row: Iterable[int] = texts[end - texts[end] : end]
+                row: Sequence[int] = texts[end - texts[end] : end]
                 if code in view.elsewhere:
                     row = view.row_of(code, row)
                 ids = view.ids

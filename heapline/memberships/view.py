@@ -94,6 +94,7 @@ class Memberships:
         self._code_bytes: dict[str, dict[str, bytes]] = {}
         self.ids = [row.segment_id for row in overlay.segments]
         self.elsewhere = overlay.changed | base.elsewhere
+        self._all_beside = not base.elsewhere
         self.lookups: dict[str, dict[str, Lookup]] = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
 
@@ -135,10 +136,14 @@ class Memberships:
         """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
         return [self.ids[segment] for segment in self._row(code)]
 
-    def row_of(self, code: int, beside: Iterable[int]) -> Iterable[int]:
+    def row_of(self, code: int, beside: Sequence[int]) -> Sequence[int]:
         """Give the codes of the segments of one of `elsewhere`, from what is beside the key."""
-        row = self.base.row(code) if code in self.base.elsewhere else beside
-        return self._overlay.row(code, row) if code in self._overlay.changed else row
+        if not self._all_beside:  # else it is one of `changed`
+            if code not in self._overlay.changed:
+                return self.base.row(code)
+            if code in self.base.elsewhere:
+                beside = self.base.row(code)
+        return self._overlay.row(code, beside)
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.
@@ -306,7 +311,7 @@ class Memberships:
         code = self.base.dictionary.find(key)
         return self.newer.find(key) if code < 0 else code
 
-    def _row(self, code: int) -> Iterable[int]:
+    def _row(self, code: int) -> Sequence[int]:
         """Give the codes of the segments a user is in."""
         if code == NOBODY:
             return ()
