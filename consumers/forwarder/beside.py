@@ -28,9 +28,13 @@ class Beside(Generic[_T]):
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    def wait(self) -> None:
+        """Wait for its end, whatever came of it."""
+        self._thread.join()
+
     def result(self) -> _T:
         """Wait for it, and give what it gave, or raise what it raised."""
-        self._thread.join()
+        self.wait()
         if self._failed is not None:
             raise self._failed
         return self._done[0]

@@ -164,10 +164,13 @@ class KafkaSource:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def read(self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker]) -> Batch:
-        """Read a batch of events; while there are more, as many as are best decided at once."""
-        messages = read = self._main.consume(READ_AT_ONCE, timeout_seconds)
-        while len(read) == READ_AT_ONCE and len(messages) < _DECIDED_AT_ONCE:
+    def read(
+        self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker], wanted: int
+    ) -> Batch:
+        """Read events, as many as are best decided at once; wait until so many are there."""
+        messages = read = self._main.consume(wanted, timeout_seconds)
+        while len(read) == wanted and len(messages) < _DECIDED_AT_ONCE:
+            wanted = READ_AT_ONCE
             self._given_up.clear()
             read = self._main.consume(READ_AT_ONCE, 0.0)
             if self._given_up:  # should they come back at once, they are read anew from the start

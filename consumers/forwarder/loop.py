@@ -101,6 +101,7 @@ class ForwarderLoop:
         self._checkpoint_at = 0.0
         self._started_ms = 0
         self._full = False
+        self._quiet = True
         self._deadline: Deadline | None = None
         """Once a stop was asked for: until when everything must be over."""
         dispatcher.placement.partition_count = source.partition_count
@@ -161,8 +162,12 @@ class ForwarderLoop:
     def _read(self) -> None:
         dispatcher = self._dispatcher
         self._mind_memory()
-        wait = _BUSY_SECONDS if self._sender.in_flight else _IDLE_SECONDS
-        batch = self._source.read(wait, dispatcher.trackers)
+        busy = self._sender.in_flight > 0
+        wait = _BUSY_SECONDS if busy else _IDLE_SECONDS
+        # The first event after a while does not wait for more to come.
+        wanted = 1 if self._quiet and not busy else READ_AT_ONCE
+        batch = self._source.read(wait, dispatcher.trackers, wanted)
+        self._quiet = not batch.events()
         now = self._now()
         for record in batch.records:
             dispatcher.take_note(record)

@@ -89,22 +89,28 @@ def forward(
     make = make_producer or _producer
     with ExitStack() as stack:
         registry = stack.enter_context(Registry(settings.schema_registry))
+        over = Event()
+
+        def ending() -> bool:
+            return over.is_set() or stopping()
+
+        # What has to be read first is read all at once: each of these waits for brokers on its own.
+        connections = stack.enter_context(
+            closing(ConnectionFollower(settings.kafka, names, registry, clock))
+        )
+        erasures = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
+        catching_up = Beside(lambda: _patiently(erasures.catch_up, ending, clock), "erasures")
+        stack.callback(catching_up.wait)
+        stack.callback(over.set)
+        status = Beside(lambda: StatusTopic(settings, names), "status")
         encoder = _patiently(lambda: _counts_encoder(registry, names), stopping, clock)
-        follower = ConnectionFollower(settings.kafka, names, registry, clock)
-        connections = stack.enter_context(closing(follower))
         if encoder is None:
             return Totals()
         writer = CheckpointWriter(
             lambda: make(settings.kafka, transactional_id), names, encoder, source, clock
         )
-        over = Event()
-        stack.callback(over.set)
         fencing = Beside(
-            lambda: _patiently(
-                lambda: writer.start(settings.kafka.timeout_seconds),
-                lambda: over.is_set() or stopping(),
-                clock,
-            ),
+            lambda: _patiently(lambda: writer.start(settings.kafka.timeout_seconds), ending, clock),
             "fencing",
         )
         threads = settings.forwarder.requests_in_flight
@@ -112,10 +118,8 @@ def forward(
         decoder = Decoder("CommandAIEvent", registry)
         _learn_contract(decoder, registry, names)
         patience = settings.forwarder.unknown_schema_wait_seconds
-        erasures = stack.enter_context(closing(KafkaErasureLog(settings, registry, clock)))
-        _patiently(erasures.catch_up, stopping, clock)
-        status = StatusTopic(settings, names)
         there = _wait_for_connections(connections, stopping)
+        catching_up.result()
         fencing.result()
         if not there:
             return Totals()
@@ -139,7 +143,7 @@ def forward(
             settings=settings.forwarder,
             clock=clock,
             stopping=stopping,
-            reporter=Reporter(dispatcher, settings, status),
+            reporter=Reporter(dispatcher, settings, status.result()),
         )
         return loop.run(until_caught_up=until_caught_up)
 
@@ -174,10 +178,12 @@ def _producer(settings: KafkaSettings, transactional_id: str) -> Producer:
         settings, "forwarder", transactional_id, **{"message.max.bytes": 1_000_000_000}
     )
     # Asked for its coordinator before it has a connection, librdkafka asks again only half a second
-    # later; an answer to anything else means that it has one.
+    # later; an answer to anything else means that it has one. The first answer may end it: once
+    # brokers are known by name, the connection to the bootstrap server is closed.
     counts = topics.Names(settings.prefix).topic(topics.OUTCOME_COUNTS)
     with suppress(KafkaException):  # whoever initialises the producer is told of it
-        producer.list_topics(counts, timeout=settings.timeout_seconds)
+        for _ in range(2):
+            producer.list_topics(counts, timeout=settings.timeout_seconds)
     return producer
 
 

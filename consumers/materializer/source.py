@@ -17,6 +17,7 @@ from consumers.materializer.decoding import RecordReader, count_unreadable
 from consumers.materializer.parts import ChangesRead, EndRead, OutcomesRead, Part, RowRead
 from heapline.errors import KafkaUnavailable, NotReady, RegistryUnavailable
 from heapline.kafka import topics
+from heapline.kafka.arrivals import arrivals
 from heapline.kafka.clients import admin, lone_consumer, translated
 from heapline.telemetry.logs import logger
 
@@ -151,10 +152,7 @@ class KafkaSource:
     def read(self, timeout_seconds: float) -> list[Part]:
         """See `Reading.read`."""
         if not self._unread:
-            # One first: librdkafka waits out the whole timeout for a batch that is not full.
-            self._unread = self._consumer.consume(1, timeout_seconds)
-            if self._unread:
-                self._unread += self._consumer.consume(READ_AT_ONCE, 0)
+            self._unread = arrivals(self._consumer, READ_AT_ONCE, timeout_seconds)
         parts: list[Part] = []
         taken = 0
         try:

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 from heapline.clock import Deadline
 from heapline.errors import KafkaUnavailable, RegistryUnavailable, Undeliverable, UnknownSchema
 from heapline.heap.connection import Connection
+from heapline.kafka.arrivals import arrivals
 from heapline.kafka.clients import translated
 from heapline.kafka.read_to_end import STALL_SECONDS, Ends, bounds, partitions_of
 from heapline.telemetry.logs import logger
@@ -171,7 +172,7 @@ def load(
     snapshot = Snapshot(open_at_beginning(consumer, topic, timeout_seconds))
     patience = Deadline(clock, stall_seconds)
     while not snapshot.ends.reached and not stopped():
-        messages = consumer.consume(_BATCH, _POLL_SECONDS)
+        messages = arrivals(consumer, _BATCH, _POLL_SECONDS)
         for message in messages:
             _take(snapshot, message, decoder)
         if messages:

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from heapline.clock import SystemClock
 from heapline.errors import HeaplineError, NotReady, RegistryUnavailable
+from heapline.kafka.arrivals import arrivals
 from heapline.kafka.clients import lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.connection_rows import (
@@ -240,8 +241,7 @@ class ConnectionFollower:
 
     def _follow(self, consumer: Consumer) -> None:
         while not self._stop.is_set():
-            # One first: librdkafka waits out the whole timeout for a batch that is not full.
-            for message in consumer.consume(1, _LOOK_UP_SECONDS) + consumer.consume(_BATCH, 0):
+            for message in arrivals(consumer, _BATCH, _LOOK_UP_SECONDS):
                 self._take(message)
 
     def _take(self, message: Message) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from heapline.clock import Deadline, SystemClock
 from heapline.erasures import EraseKey, Erasure, Erasures
 from heapline.errors import KafkaUnavailable, NotReady, RegistryUnavailable, Undeliverable
+from heapline.kafka.arrivals import arrivals
 from heapline.kafka.clients import lone_consumer
 from heapline.kafka.codec import Decoder
 from heapline.kafka.read_to_end import bounds, partitions_of
@@ -125,7 +126,7 @@ class KafkaErasureLog:
         deadline = Deadline(self._clock, _CATCH_UP_SECONDS)
         changed: set[Workspace] = set()
         while self.position < end:
-            changed |= self._take(consumer.consume(_BATCH, _WAIT_SECONDS))
+            changed |= self._take(arrivals(consumer, _BATCH, _WAIT_SECONDS))
             if deadline.passed():
                 raise KafkaUnavailable(f"{self._topic} could not be read to its end")
         return frozenset(changed)

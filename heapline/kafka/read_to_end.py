@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_END, KafkaError, KafkaException, TopicPartiti
 
 from heapline.clock import Clock, Deadline, SystemClock
 from heapline.errors import KafkaUnavailable, NotReady
+from heapline.kafka.arrivals import arrivals
 from heapline.kafka.asking import ask
 from heapline.kafka.clients import translated
 
@@ -212,7 +213,7 @@ def _records(
     deadline = Deadline(clock, stall_seconds)
     while not ends.reached:
         idle()
-        messages = consumer.consume(_BATCH, _POLL_SECONDS)
+        messages = arrivals(consumer, _BATCH, _POLL_SECONDS)
         for message in messages:
             if _is_record(message, ends):
                 yield message

@@ -24,10 +24,12 @@ def test_it_is_done_meanwhile() -> None:
 
 
 def test_a_failure_is_raised_where_the_result_is_asked_for() -> None:
-    """What the task raises comes with the result, as itself."""
+    """What the task raises comes with the result, as itself; waiting raises nothing."""
 
     def task() -> int:
         raise KeyError("gone")
 
+    beside = Beside(task, "test")
+    beside.wait()
     with pytest.raises(KeyError, match="gone"):
-        Beside(task, "test").result()
+        beside.result()
