@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.latency import section as latency_section
 from bench.memory import Held
 from bench.memory import section as memory_section
 from bench.report import Section, Spread, judged, quantile, table
@@ -128,3 +129,11 @@ def test_memory_is_told_in_mebibytes() -> None:
     bound = ForwarderSettings().memory_bytes // 2**20
     assert f"{bound} MiB of records" in text
     assert text.splitlines()[5].split() == ["503", "50", "300", "250", "61"]
+
+
+def test_delays_are_told_with_their_spread() -> None:
+    """Starts by median and extremes, lone events by quantiles."""
+    told = latency_section(Spread.of([0.9, 0.7, 2.0]), [0.01] * 99 + [0.3])
+    assert told.figures["start_to_first_delivery_seconds"]["median"] == 0.9
+    assert told.figures["lone_event_p50_seconds"] == 0.01
+    assert "0.90 s (0.70 to 2.00)" in told.text()
