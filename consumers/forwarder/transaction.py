@@ -58,6 +58,7 @@ class _Phase(Enum):
     COMMIT = auto()
     ABORT = auto()
     REBUILD = auto()
+    ASK = auto()
 
 
 class CheckpointWriter:
@@ -89,7 +90,7 @@ class CheckpointWriter:
         self._checkpoint = Checkpoint()
         self._begun_at = 0.0
         self._is_new = False
-        """Whether the producer was made by a rebuild that is not done yet."""
+        """Whether the producer was made by a rebuild and is not initialised yet."""
         self.failures = 0
 
     @property
@@ -151,8 +152,13 @@ class CheckpointWriter:
             return None
 
     def _step(self, timeout: float) -> Checkpoint | None:
-        if self._phase is _Phase.REBUILD and not self._rebuild(timeout):
-            return self._done()
+        if self._phase is _Phase.REBUILD:
+            self._rebuild(timeout)
+            self._phase = _Phase.ASK
+        if self._phase is _Phase.ASK:
+            if self._is_committed():
+                return self._done()
+            self._phase = _Phase.WRITE
         if self._phase is _Phase.ABORT:
             self._ready().abort_transaction(timeout)
             self._phase = _Phase.WRITE
@@ -188,6 +194,8 @@ class CheckpointWriter:
         fatal = cause.fatal() or isinstance(translated(error), Fenced)
         if self._phase is _Phase.REBUILD:
             self._is_new = self._is_new and not fatal
+        elif self._phase is _Phase.ASK:
+            pass  # nothing is open; it is asked again
         elif self._clock.monotonic() - self._begun_at >= _TRANSACTION_TIMEOUT_SECONDS:
             self._phase = _Phase.REBUILD
         elif cause.txn_requires_abort():
@@ -197,19 +205,25 @@ class CheckpointWriter:
         elif not cause.retriable() and cause.code() not in _PASSING:
             raise MustStop(f"the checkpoint cannot be written: {cause.str()}") from error
 
-    def _rebuild(self, timeout: float) -> bool:
-        """Start over with a new producer; True when the checkpoint must be written anew."""
+    def _rebuild(self, timeout: float) -> None:
+        """Start over with a new producer, which settles what the one before left open."""
         if self._producer is None or not self._is_new:
             if self._producer is not None:
                 self._producer.purge()
             self._producer = self._make_producer()
             self._is_new = True
         self._producer.init_transactions(timeout)
+        self._is_new = False
+
+    def _is_committed(self) -> bool:
+        """Ask the group which way the transaction went that a rebuild has settled.
+
+        That may fail and be asked again, but the new producer must not be initialised again: to
+        librdkafka that is an error for ever.
+        """
         ours = {p: settled.offset for p, settled in self._checkpoint.partitions.items()}
         there = self._group.committed(list(ours))
-        self._is_new = False
-        self._phase = _Phase.WRITE
-        return any(there.get(partition, -1) < offset for partition, offset in ours.items())
+        return all(there.get(partition, -1) >= offset for partition, offset in ours.items())
 
     def _write(self, deadline: Deadline) -> None:
         for record in self._checkpoint.records():

@@ -103,6 +103,7 @@ class FakeProducer:
 
     def __init__(self, brokers: FakeBrokers) -> None:
         self._brokers = brokers
+        self._is_ready = False
         self._open = False
         self._must_abort = False
         self._is_committed = False
@@ -111,13 +112,15 @@ class FakeProducer:
         self._offsets: dict[Partition, tuple[int, str]] = {}
 
     def init_transactions(self, timeout: float) -> None:
-        """Fence the predecessor; what it left open is aborted."""
+        """Fence the predecessor; what it left open is aborted. Refused once it has succeeded."""
         del timeout
+        if self._is_ready:
+            raise KafkaException(KafkaError(KafkaError._STATE, "not valid in state Ready"))
         failing = self._brokers.next_failure("init_transactions")
         if failing is None or failing.applied:
             self._brokers.owner = self
         self._fail(failing)
-        self._must_abort = False
+        self._is_ready, self._must_abort = True, False
 
     def begin_transaction(self) -> None:
         """Open a transaction."""

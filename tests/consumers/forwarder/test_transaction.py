@@ -6,7 +6,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, Producer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -31,7 +31,7 @@ from tests.fakes.transactions import (
 )
 
 if TYPE_CHECKING:
-    from confluent_kafka import Producer
+    from collections.abc import Callable
 
     from consumers.forwarder.record import Record
 
@@ -107,6 +107,30 @@ EVERYTHING = {
 }
 
 
+def _on_a_mock_cluster() -> Producer:
+    """Make a producer of librdkafka's own, with its cluster of one broker in memory."""
+    return Producer(
+        {
+            "bootstrap.servers": "none",
+            "test.mock.num.brokers": 1,
+            "transactional.id": "t",
+            "log_level": 0,
+        }
+    )
+
+
+@pytest.mark.parametrize("make", [_on_a_mock_cluster, FakeBrokers().producer])
+def test_a_producer_is_initialised_once(make: Callable[[], Producer | FakeProducer]) -> None:
+    """A second time is an error that no trying mends, in the fake as in librdkafka."""
+    producer = make()
+    producer.init_transactions(20.0)
+    for _ in range(2):
+        with pytest.raises(KafkaException, match="_STATE") as refused:
+            producer.init_transactions(20.0)
+        assert not refused.value.args[0].retriable()
+        assert not refused.value.args[0].fatal()
+
+
 def test_everything_is_written_in_one_transaction() -> None:
     """Dead letters, deferred records in their own partition, counts, offsets with topic ids."""
     tried = TriedWriter()
@@ -143,6 +167,22 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_the_groups_offsets(
     tried.writer.begin(checkpoint())
     tried.carry(seconds_each=3.0)
     assert tried.brokers.producers == 2
+    assert tried.topics_written() == EVERYTHING
+    assert tried.brokers.offsets == OFFSETS
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_the_question_which_way_it_went_is_asked_until_it_is_answered(
+    applied: bool,  # noqa: FBT001 -- the case
+) -> None:
+    """The group's offsets may be unstable for a while; the new producer is initialised once."""
+    tried = TriedWriter()
+    tried.fails("commit_transaction", *[Failing(retriable(), applied)] * 4)
+    tried.fails("committed", *[Failing(retriable(KafkaError.UNSTABLE_OFFSET_COMMIT))] * 3)
+    tried.writer.begin(checkpoint())
+    tried.carry(seconds_each=3.0)
+    assert tried.brokers.producers == 2
+    assert tried.brokers.calls.count("committed") == 4
     assert tried.topics_written() == EVERYTHING
     assert tried.brokers.offsets == OFFSETS
 
