@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from consumers.forwarder.columns import FEWEST
 from consumers.forwarder.deferral import read_deferral
+from consumers.forwarder.long_read import LongRead
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition, Record
 from heapline.clock import Deadline
@@ -122,7 +123,7 @@ class KafkaSource:
         )
         self._second = Consumer(config | _BOUNDED)
         self._owner: Owner | None = None
-        self._given_up: set[int] = set()
+        self._reading: LongRead[Message] | None = None
         self._paused = False
         self.assigned_once = False
         self.partition_count = 0
@@ -168,17 +169,14 @@ class KafkaSource:
         self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker], wanted: int
     ) -> Batch:
         """Read events, as many as are best decided at once; wait until so many are there."""
-        messages = read = self._main.consume(wanted, timeout_seconds)
-        while len(read) == wanted and len(messages) < _DECIDED_AT_ONCE:
+        reading = self._reading = LongRead(lambda n: Partition(self._events, n) in trackers)
+        count = reading.take(lambda: self._main.consume(wanted, timeout_seconds))
+        while count == wanted and len(reading.messages) < _DECIDED_AT_ONCE:
             wanted = READ_AT_ONCE
-            self._given_up.clear()
-            read = self._main.consume(READ_AT_ONCE, 0.0)
-            if self._given_up:  # should they come back at once, they are read anew from the start
-                messages = [m for m in messages if m.partition() not in self._given_up]
-            messages += read
-        if len(messages) < FEWEST:
-            return self._records(messages, trackers, None)
-        return self._columns(messages, trackers)
+            count = reading.take(lambda: self._main.consume(READ_AT_ONCE, 0.0))
+        if len(reading.messages) < FEWEST:
+            return self._records(reading.messages, trackers, None)
+        return self._columns(reading.messages, trackers)
 
     def _columns(
         self, messages: list[Message], trackers: Mapping[Partition, OffsetTracker]
@@ -274,7 +272,8 @@ class KafkaSource:
         if self._owner is None:
             return  # abandoned, perhaps before they were ours: closing gives them up by itself
         _log.info("partitions lost" if lost else "partitions revoked", partitions=numbers)
-        self._given_up.update(numbers)
+        if self._reading is not None:
+            self._reading.give_up(numbers)
         (self._owner.lost if lost else self._owner.revoked)(leaving)
         self._second.incremental_unassign([TopicPartition(self._deferred, n) for n in numbers])
         consumer.incremental_unassign(partitions)
