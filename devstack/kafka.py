@@ -62,8 +62,6 @@ _PROPERTIES: Final[Mapping[str, str]] = {
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # A killed broker may come back as soon as the controller thinks the old one gone.
-    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     # A segment-sync page may have 20 MiB; topics set their own, lower bounds.
     "message.max.bytes": str(_MESSAGE_BYTES),
@@ -72,6 +70,16 @@ _PROPERTIES: Final[Mapping[str, str]] = {
     # Transactions whose owner was killed end soon.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
+_FIRST_SESSION_MS: Final = 60_000
+_LATER_SESSION_MS: Final = 6_000
+"""How long the broker may stand still before its controller thinks it gone. A killed one comes back
+only after that; at the first start there is none to wait for.
+
+It should not be thought gone while it only stands still: it has no other to lead its partitions,
+and those who lead none get no marker when a transaction ends (Kafka 4.2 and 4.3, KAFKA-20734).
+Readers then see neither its end nor anything behind it, until the same producer ends another
+transaction there: that takes what was aborted for committed.
+"""
 _LOGGING: Final = """\
 status = warn
 appender.out.type = Console
@@ -118,9 +126,10 @@ class KafkaServer(Server):
     def prepare(self) -> None:
         """Write the configuration, and format the log directory unless that was done."""
         (self.folder / _LOG4J).write_text(_LOGGING, "utf-8")
-        if not (self._data / "meta.properties").exists():
+        is_first = not (self._data / "meta.properties").exists()
+        if is_first:
             self._format()
-        self._write_properties(self._data)
+        self._write_properties(self._data, _FIRST_SESSION_MS if is_first else _LATER_SESSION_MS)
 
     def arguments(self) -> Sequence[str]:
         """See `Server.arguments`."""
@@ -141,7 +150,7 @@ class KafkaServer(Server):
         for left_over in self.folder.glob("data.*.new"):
             shutil.rmtree(left_over)
         fresh = self.folder / f"data.{uuid.uuid4().hex}.new"
-        self._write_properties(fresh)
+        self._write_properties(fresh, _FIRST_SESSION_MS)
         command = self._java(
             "kafka.tools.StorageTool",
             *("format", "--cluster-id", _cluster_id(), "--config", str(self._properties)),
@@ -159,10 +168,11 @@ class KafkaServer(Server):
             raise self.failed("could not format its folder")
         fresh.rename(self._data)
 
-    def _write_properties(self, data: Path) -> None:
+    def _write_properties(self, data: Path, session_ms: int) -> None:
         controller = f"{LOOPBACK}:{self._ports[_CONTROLLER]}"
         properties = {
             **_PROPERTIES,
+            "broker.session.timeout.ms": str(session_ms),
             "controller.quorum.voters": f"1@{controller}",
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{self.address}",

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from devstack.world import World
 
 pytestmark = pytest.mark.kafka
+_STANDS_STILL_SECONDS = 3.5
 _UP = [sys.executable, "-c", "from cli.dev import app; app()", "up", "--data"]
 
 
@@ -126,3 +128,21 @@ def test_a_stopped_kafka_comes_back(folder: Path, prefix: str) -> None:
     assert Stack(folder).running_world() is None
     world.kafka.start()
     assert _read(world, topic) == b"kept"
+
+
+def test_a_broker_that_stood_still_keeps_its_partitions(folder: Path, prefix: str) -> None:
+    """Thought gone, it would lead none for a moment, and transactions would end half.
+
+    Not even after it was killed, which shortens its session.
+    """
+    world = Stack(folder).up()
+    world.kafka.kill()
+    world.kafka.start()
+    _write(world, f"{prefix}before")
+    said_before = world.kafka.log.read_text("utf-8", "replace")
+    world.kafka.pause()
+    time.sleep(_STANDS_STILL_SECONDS)
+    world.kafka.resume()
+    _write(world, f"{prefix}after")
+    said = world.kafka.log.read_text("utf-8", "replace").removeprefix(said_before)
+    assert "Fencing broker" not in said
