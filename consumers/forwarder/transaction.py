@@ -91,6 +91,8 @@ class CheckpointWriter:
         self._begun_at = 0.0
         self._is_new = False
         """Whether the producer was made by a rebuild and is not initialised yet."""
+        self._unanswered = False
+        """Whether offsets were sent and no answer came: brokers may yet get to them."""
         self.failures = 0
 
     @property
@@ -127,13 +129,13 @@ class CheckpointWriter:
         """Leave out partitions that were handed over; give their share.
 
         What an open transaction says of these records must not be committed without their offsets:
-        unless those are in it already, it is aborted and the rest written anew.
+        unless those are in it already, it is given up and the rest written anew.
         """
         gone = self._checkpoint.only(partitions)
         if gone.partitions:
             self._checkpoint = self._checkpoint.without(partitions)
             if self._phase is _Phase.OFFSETS:
-                self._phase = _Phase.ABORT
+                self._give_up()
         return gone
 
     def step(self, timeout_seconds: float = _SLICE_SECONDS) -> Checkpoint | None:
@@ -166,7 +168,7 @@ class CheckpointWriter:
         if self._phase is _Phase.WRITE:
             if not self._checkpoint.partitions:
                 return self._done()
-            self._begun_at = self._clock.monotonic()
+            self._begun_at, self._unanswered = self._clock.monotonic(), False
             self._ready().begin_transaction()
             self._phase = _Phase.ABORT  # where a failure in the middle of writing leads
             self._write(Deadline(self._clock, timeout))
@@ -192,6 +194,8 @@ class CheckpointWriter:
         cause: KafkaError = error.args[0]
         _log.warning("checkpoint delayed", phase=self._phase.name, error=cause.name())
         fatal = cause.fatal() or isinstance(translated(error), Fenced)
+        if self._phase is _Phase.OFFSETS and cause.code() not in _REFUSALS:
+            self._unanswered = True
         if self._phase is _Phase.REBUILD:
             self._is_new = self._is_new and not fatal
         elif self._phase is _Phase.ASK:
@@ -199,11 +203,19 @@ class CheckpointWriter:
         elif self._clock.monotonic() - self._begun_at >= _TRANSACTION_TIMEOUT_SECONDS:
             self._phase = _Phase.REBUILD
         elif cause.txn_requires_abort():
-            self._phase = _Phase.ABORT
+            self._give_up()
         elif fatal:
             raise translated(error) from error
         elif not cause.retriable() and cause.code() not in _PASSING:
             raise MustStop(f"the checkpoint cannot be written: {cause.str()}") from error
+
+    def _give_up(self) -> None:
+        """Choose how to get rid of what is open.
+
+        Offsets that reach the brokers after an abort may get into the next transaction of the same
+        producer, whatever that is about; those of a producer that was replaced are refused.
+        """
+        self._phase = _Phase.REBUILD if self._unanswered else _Phase.ABORT
 
     def _rebuild(self, timeout: float) -> None:
         """Start over with a new producer, which settles what the one before left open."""
@@ -283,6 +295,12 @@ class CheckpointWriter:
         return self._producer
 
 
+_REFUSALS: Final = (
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001 -- librdkafka's local errors are named so
+)
+"""Answers to offsets that were not taken; the last is our own, before they are sent."""
 _PASSING: Final = (
     KafkaError._TIMED_OUT,  # noqa: SLF001 -- librdkafka's local errors are named so
     KafkaError._TRANSPORT,  # noqa: SLF001

@@ -22,10 +22,12 @@ class Failing(NamedTuple):
     Attributes:
         error: what it raises.
         applied: whether the brokers did what was asked, and only the answer was lost.
+        late: of offsets, whether they get to the brokers in this producer's next transaction.
     """
 
     error: KafkaError
     applied: bool = False
+    late: bool = False
 
 
 class Written(NamedTuple):
@@ -110,6 +112,7 @@ class FakeProducer:
         self._fatal: KafkaError | None = None
         self._pending: list[Written] = []
         self._offsets: dict[Partition, tuple[int, str]] = {}
+        self._late: dict[Partition, tuple[int, str]] = {}
 
     def init_transactions(self, timeout: float) -> None:
         """Fence the predecessor; what it left open is aborted. Refused once it has succeeded."""
@@ -127,6 +130,7 @@ class FakeProducer:
         self._fail(self._brokers.next_failure("begin_transaction"))
         self._expect(is_open=False)
         self._open, self._is_committed = True, False
+        self._offsets, self._late = self._late, {}
 
     def produce(
         self,
@@ -167,10 +171,11 @@ class FakeProducer:
             self._fail(Failing(to_be_aborted(KafkaError.ILLEGAL_GENERATION)))
         failing = self._brokers.next_failure("send_offsets_to_transaction")
         self._expect(is_open=True)
+        sent = {Partition(o.topic, o.partition): (o.offset, o.metadata or "") for o in offsets}
         if failing is None or failing.applied:
-            for each in offsets:
-                place = Partition(each.topic, each.partition)
-                self._offsets[place] = (each.offset, each.metadata or "")
+            self._offsets |= sent
+        elif failing.late:
+            self._late = sent
         self._fail(failing)
 
     def commit_transaction(self, timeout: float) -> None:

@@ -247,6 +247,35 @@ def test_partitions_handed_over_leave_with_all_they_wrote() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", [retriable, to_be_aborted])
+def test_offsets_that_come_late_get_into_no_other_transaction(
+    kind: Callable[[int], KafkaError],
+) -> None:
+    """Their partition is another's by then, and nothing of what they stand for is written."""
+    tried = TriedWriter()
+    late = Failing(kind(KafkaError._TIMED_OUT), late=True)
+    tried.fails("send_offsets_to_transaction", late)
+    tried.writer.begin(checkpoint())
+    assert tried.writer.step() is None
+    tried.writer.forget([EVENTS_0])
+    tried.carry()
+    assert tried.brokers.offsets == {EVENTS_1: OFFSETS[EVENTS_1]}
+    assert tried.topics_written() == {
+        NAMES.topic(topics.DEFERRED): 1,
+        NAMES.topic(topics.OUTCOME_COUNTS): 1,
+    }
+
+
+def test_a_refusal_needs_no_new_producer() -> None:
+    """What was refused cannot come late: the transaction is aborted, which is quicker."""
+    tried = TriedWriter()
+    tried.fails("send_offsets_to_transaction", Failing(to_be_aborted()))
+    tried.writer.begin(checkpoint())
+    tried.carry()
+    assert tried.brokers.producers == 1
+    assert tried.topics_written() == EVERYTHING
+
+
 def test_a_stale_membership_is_refused_by_the_brokers() -> None:
     """The offsets of an older generation are never committed; the new one's are."""
     tried = TriedWriter()
