@@ -76,9 +76,9 @@ _LATER_SESSION_MS: Final = 6_000
 only after that; at the first start there is none to wait for.
 
 It should not be thought gone while it only stands still: it has no other to lead its partitions,
-and those who lead none get no marker when a transaction ends (Kafka 4.2 and 4.3, KAFKA-20734).
+and a partition without a leader gets no marker when a transaction ends (Kafka 4.3.1, KAFKA-20734).
 Readers then see neither its end nor anything behind it, until the same producer ends another
-transaction there: that takes what was aborted for committed.
+transaction there: if that is a commit, what was aborted is committed with it.
 """
 _LOGGING: Final = """\
 status = warn
