@@ -1,8 +1,7 @@
-"""Puts a forwarder together from settings and runs it."""
+"""Starts a forwarder: asks the brokers for all it needs to know first, and runs it."""
 
 from __future__ import annotations
 
-import random
 from contextlib import ExitStack, closing, suppress
 from threading import Event
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -11,19 +10,12 @@ from confluent_kafka import KafkaException
 from prometheus_client import start_http_server
 
 from consumers.forwarder.beside import Beside
-from consumers.forwarder.dispatcher import Dispatcher
-from consumers.forwarder.intakes import Intakes
 from consumers.forwarder.kafka_source import KafkaSource
-from consumers.forwarder.loop import ForwarderLoop
-from consumers.forwarder.reporting import Reporter, StatusTopic
-from consumers.forwarder.sender import Sender
+from consumers.forwarder.reporting import StatusTopic
 from consumers.forwarder.totals import Totals
 from consumers.forwarder.transaction import CheckpointWriter
-from consumers.forwarder.unknown_schemas import UnknownSchemas
 from heapline.clock import Clock, SystemClock
 from heapline.errors import HeaplineError, InvalidSetting, TryAgainLater
-from heapline.heap.track import HeapClient
-from heapline.http import HttpxClient
 from heapline.kafka import topics
 from heapline.kafka.clients import transactional_producer
 from heapline.kafka.codec import Decoder, Encoder
@@ -83,12 +75,11 @@ def forward(
         poll_timeout_seconds=settings.forwarder.poll_timeout_seconds,
         accept_loss=accept_loss,
     )
-    source.check_topics()
-    _serve_metrics(settings.forwarder)
-    transactional_id = names.transactional_id("forwarder", settings.instance_id)
-    make = make_producer or _producer
+    checking = Beside(source.check_topics, "topics")
     with ExitStack() as stack:
-        registry = stack.enter_context(Registry(settings.schema_registry))
+        registry = stack.enter_context(Registry(settings.schema_registry))  # imports meanwhile
+        checking.result()
+        _serve_metrics(settings.forwarder)
         over = Event()
 
         def ending() -> bool:
@@ -106,6 +97,8 @@ def forward(
         encoder = _patiently(lambda: _counts_encoder(registry, names), stopping, clock)
         if encoder is None:
             return Totals()
+        transactional_id = names.transactional_id("forwarder", settings.instance_id)
+        make = make_producer or _producer
         writer = CheckpointWriter(
             lambda: make(settings.kafka, transactional_id), names, encoder, source, clock
         )
@@ -113,38 +106,17 @@ def forward(
             lambda: _patiently(lambda: writer.start(settings.kafka.timeout_seconds), ending, clock),
             "fencing",
         )
-        threads = settings.forwarder.requests_in_flight
-        http = stack.enter_context(closing(HttpxClient.for_heap(settings.heap, threads)))
+        from consumers.forwarder.assembly import Opened, assembled  # noqa: PLC0415 -- see there
+
         decoder = Decoder("CommandAIEvent", registry)
         _learn_contract(decoder, registry, names)
-        patience = settings.forwarder.unknown_schema_wait_seconds
         there = _wait_for_connections(connections, stopping)
         catching_up.result()
         fencing.result()
         if not there:
             return Totals()
-        dispatcher = Dispatcher(
-            settings.limits,
-            settings.forwarder,
-            decoder,
-            connections.table,
-            random.Random(),
-            erasures.erasures,
-        )
-        loop = ForwarderLoop(
-            source=source,
-            sender=Sender(HeapClient(http, settings.heap, clock), threads, clock),
-            writer=writer,
-            dispatcher=dispatcher,
-            intakes=Intakes(dispatcher, decoder),
-            unknown=UnknownSchemas(decoder, registry, patience),
-            connections=connections,
-            erasures=erasures,
-            settings=settings.forwarder,
-            clock=clock,
-            stopping=stopping,
-            reporter=Reporter(dispatcher, settings, status.result()),
-        )
+        opened = Opened(source, writer, registry, decoder, connections, erasures, status.result())
+        loop = assembled(stack, settings, opened, clock, stopping)
         return loop.run(until_caught_up=until_caught_up)
 
 

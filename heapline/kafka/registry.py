@@ -9,7 +9,6 @@ from urllib.parse import quote
 import orjson
 
 from heapline.errors import NotReady, RegistryUnavailable, UnknownSchema
-from heapline.http import HttpxClient
 from heapline.kafka.schemas import schema_text
 
 if TYPE_CHECKING:
@@ -44,11 +43,7 @@ class Registry:
 
     def __init__(self, settings: SchemaRegistrySettings, http: HttpClient | None = None) -> None:
         self.url = settings.url
-        self._http = http or HttpxClient(
-            connections=_CONNECTIONS,
-            connect_seconds=settings.timeout_seconds,
-            answer_seconds=settings.timeout_seconds,
-        )
+        self._http = http or _client(settings.timeout_seconds)
         self._headers = {"Accept": f"{_JSON}, application/json", "Content-Type": _JSON}
         if settings.username and settings.password:
             secret = f"{settings.username}:{settings.password.get_secret_value()}"
@@ -168,6 +163,13 @@ class Registry:
             if answer.status is not None and answer.status < _FAILED:
                 break
         return answer
+
+
+def _client(seconds: float) -> HttpClient:
+    # httpx takes a tenth of a second to import: whoever waits for brokers, too, does both at once.
+    from heapline.http import HttpxClient  # noqa: PLC0415 -- as said
+
+    return HttpxClient(connections=_CONNECTIONS, connect_seconds=seconds, answer_seconds=seconds)
 
 
 def _name(subject: str) -> str:
