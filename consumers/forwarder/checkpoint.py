@@ -71,6 +71,10 @@ class Checkpoint:
         """Count the settled rows that were no records."""
         return sum(t.rows for settled in self.partitions.values() for t in settled.tallies)
 
+    def moved(self) -> int:
+        """Count the records that are written to other topics."""
+        return sum(map(_is_moved, self.records()))
+
     def without(self, partitions: Collection[Partition]) -> Checkpoint:
         """Give what is left when some partitions were handed over."""
         return Checkpoint({p: s for p, s in self.partitions.items() if p not in partitions})
@@ -95,8 +99,12 @@ def collect(trackers: Mapping[Partition, OffsetTracker], most_written: int) -> C
         if offset is not None:
             settled = Settled(records, offset, tracker.topic_id, tallies)
             checkpoint.partitions[partition] = settled
-            most_written -= sum(1 for r in records if r.letter or r.next_deferral)
+            most_written -= sum(map(_is_moved, records))
     return checkpoint if checkpoint.partitions else None
+
+
+def _is_moved(record: Record) -> bool:
+    return record.letter is not None or record.next_deferral is not None
 
 
 def outcome_counts(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:

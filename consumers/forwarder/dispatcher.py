@@ -244,7 +244,7 @@ class Dispatcher:
                 self._accept_again(lane, now)
 
     def _accept_again(self, lane: Lane, now: Now) -> None:
-        for record in lane.waiting.take_all():
+        for record in list(lane.waiting.take_all()):
             self.settling.mapped(record, "", b"")
             self.accept(record, now)
 

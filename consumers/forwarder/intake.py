@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from consumers.forwarder.slab import Slice
     from consumers.forwarder.stretch import Fate
     from heapline.kafka.codec import Decoder
+    from heapline.kafka.headers import Headers
 
     Integers = NDArray[np.int64]
 
@@ -50,6 +51,13 @@ _LAST_MS: Final = 4_102_444_800_000
 _EXACT: Final = -1
 _SMALL: Final = (1 << 16) - 1
 _FRAMING: Final = itemgetter(slice(FRAMING_BYTES))
+
+
+class _Common(NamedTuple):
+    """What records made of rows share, so that thousands of them take less memory."""
+
+    key: bytes
+    headers: Headers
 
 
 class Intake:
@@ -165,20 +173,21 @@ class Intake:
 
     def _records(self, rows: Slice) -> list[Record]:
         """Make records of rows that cannot stay rows."""
-        records = [self._record(rows, place) for place in range(rows.start, rows.stop)]
+        common = _Common(rows.slab.workspace.encode(), [])
+        records = [self._record(rows, place, common) for place in range(rows.start, rows.stop)]
         self._dispatcher.settling.became_records(rows, records)
         return records
 
-    def _record(self, rows: Slice, place: int) -> Record:
+    def _record(self, rows: Slice, place: int, common: _Common) -> Record:
         slab, stretch = rows.slab, rows.slab.stretch
         value = slab.value_of(place)
         event = self._decoder.decode(value)
         return Record(
             stretch.partition,
             int(stretch.offsets[slab.mapped.rows[place]]),
-            slab.workspace.encode(),
+            common.key,
             value,
-            [],
+            common.headers,
             Source.EVENTS,
             stretch.read_at,
             workspace=slab.workspace,

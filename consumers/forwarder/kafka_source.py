@@ -121,7 +121,7 @@ class KafkaSource:
             | {"session.timeout.ms": session_ms, "heartbeat.interval.ms": session_ms // 5}
             | {"max.poll.interval.ms": max(session_ms, int(poll_timeout_seconds * 1000))}
         )
-        self._second = Consumer(config | _BOUNDED)
+        self._second = Consumer(config | _BOUNDED | _UNHURRIED)
         self._owner: Owner | None = None
         self._reading: LongRead[Message] | None = None
         self._paused = False
@@ -371,6 +371,13 @@ _BOUNDED: Final[dict[str, Any]] = {
     # For consumers only a lower bound on the one before.
     "message.max.bytes": topics.EVENT_BYTES,
     "fetch.wait.max.ms": 100,
+}
+_UNHURRIED: Final[dict[str, Any]] = {
+    # Deferred records leave as Heap's limits allow, and wait in the window meanwhile.
+    "queued.max.messages.kbytes": 2_048,
+    "fetch.message.max.bytes": topics.EVENT_BYTES // 8,
+    "fetch.max.bytes": topics.EVENT_BYTES // 4,
+    "message.max.bytes": topics.EVENT_BYTES // 4,
 }
 _SUBSCRIBED: Final[dict[str, Any]] = {
     **_BOUNDED,

@@ -55,26 +55,19 @@ class Line:
             self._entries.popleft()
         return taken
 
-    def take_all(self) -> list[Record]:
-        """Take everything; rows are records from now on."""
-        taken: list[Record] = []
-        for entry in self._entries:
-            taken += _as_records(entry)
-        self._entries.clear()
-        self._events = 0
-        return taken
+    def take(self, leaves: Callable[[Entry], bool]) -> Iterator[Record]:
+        """Take some of it, to the end; rows among that are records from now on.
 
-    def take(self, leaves: Callable[[Entry], bool]) -> list[Record]:
-        """Take some of it; rows among that are records from now on."""
-        taken: list[Record] = []
-        entries, self._entries = self._entries, deque()
-        for entry in entries:
+        Rows become records as they leave: all of a long line at once would take twice its memory.
+        Meanwhile nothing else may come or go.
+        """
+        for _ in range(len(self._entries)):
+            entry = self._entries.popleft()
             if leaves(entry):
-                taken += _as_records(entry)
+                self._events -= _events(entry)
+                yield from _as_records(entry)
             else:
                 self._entries.append(entry)
-        self._events -= len(taken)
-        return taken
 
     def take_last(self, leaves: Callable[[Record], bool]) -> Record | None:
         """Take the last, a record from now on; None if it is to stay."""

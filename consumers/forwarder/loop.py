@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 _IDLE_SECONDS: Final = 0.05
 _BUSY_SECONDS: Final = 0.005
 _RESUME_SHARE: Final = 0.75
-_WRITTEN_AT_ONCE: Final = 20_000
-"""Records one checkpoint writes to other topics; the rest follows in the next."""
+_WRITTEN_AT_ONCE: Final = 5_000
+"""Records one checkpoint writes to other topics, which are in memory once more until then; the rest
+follows in the next, at once."""
 _ANSWERS_SHARE: Final = 0.75
 """Of a handover's deadline; the rest is left for the last checkpoint."""
 _TAKEOVER_SECONDS: Final = 60.0
@@ -264,6 +265,8 @@ class ForwarderLoop:
             checkpoint = collect(self._dispatcher.trackers, _WRITTEN_AT_ONCE)
             if checkpoint is None:
                 return
+            if checkpoint.moved() >= _WRITTEN_AT_ONCE:
+                self._checkpoint_at = now.monotonic
             self._writer.begin(checkpoint)
         self._step(now.monotonic)
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from heapline.kafka.headers import DeadLetter, Deferral, Headers
     from heapline.outcomes import DeadLetterReason, DeferReason, SkipReason
 
-RECORD_BYTES: Final = 600
-"""Memory reckoned for a record besides its bytes: the object, its place in queues, its strings."""
+RECORD_BYTES: Final = 850
+"""Memory reckoned for a record besides its bytes: the object, its places in queues, its strings,
+and what is written down of a deferral."""
 
 
 class Now(NamedTuple):
@@ -53,8 +54,9 @@ class Record:
         source: `events`, `deferred` or `replay`.
         read_at: monotonic seconds.
         deferral: what its headers say, for records of the deferred topic.
-        workspace, event_id, name: known once decoded; empty before.
-        identity, body: what Heap gets; set when the event is eligible.
+        workspace, name: known once decoded; empty before.
+        event_id: likewise, and let go once the record is settled.
+        identity, body: what Heap gets; set when the event is eligible, and let go likewise.
         attempts, first_failure_ms: requests that carried it, and when the first failed.
         outcome: None while the record is waiting.
         letter: set with outcome *dead-lettered*: what the DLQ will say.
@@ -108,7 +110,7 @@ class Record:
         self.outcome = outcome
         self.reason = reason
         self.minute_ms = now.epoch_ms - now.epoch_ms % 60_000
-        self.body = b""
+        self.body, self.identity, self.event_id = b"", "", ""
         if outcome in (Outcome.DELIVERED, Outcome.SKIPPED):
             self.value = None
 

@@ -145,11 +145,11 @@ class Waiting:
         self._release_blocked()
         return self.take(1, 0, allowance, budget)
 
-    def take_all(self) -> list[Record]:
-        """Take every record, whatever it waits for."""
+    def take_all(self) -> Iterator[Record]:
+        """Take every record, whatever it waits for; as `Line.take`."""
         self.dissolve()
         self._release_blocked()
-        return self.line.take_all()
+        return self.line.take(lambda _: True)
 
     def drop(self) -> None:
         """Forget records whose partition was handed over."""
@@ -209,21 +209,22 @@ class Waiting:
 
     # --- who must leave -------------------------------------------------------------------------
 
-    def take_old(self, before: float) -> list[tuple[Record, DeferReason]]:
-        """Take records of the events topic read before a time; those over a limit first."""
+    def take_old(self, before: float) -> Iterator[tuple[Record, DeferReason]]:
+        """Take records of the events topic read before a time; those over a limit first.
+
+        As `Line.take`.
+        """
         if self._oldest >= before:
-            return []
+            return
         if any(_is_old(record, before) for part in self.parts for record in part.records):
             self.dissolve()
-        blocked = self._take_blocked(lambda record: _is_old(record, before))
-        old = self.line.take(lambda entry: _is_old(entry, before))
+        for record in self._take_blocked(lambda record: _is_old(record, before)):
+            yield record, DeferReason.IDENTITY_OVER_LIMIT
+        for record in self.line.take(lambda entry: _is_old(entry, before)):
+            yield record, DeferReason.TOO_OLD
         self._oldest = min(
             (each.read_at for each in self._all() if each.source is Source.EVENTS), default=inf
         )
-        return [
-            *((record, DeferReason.IDENTITY_OVER_LIMIT) for record in blocked),
-            *((record, DeferReason.TOO_OLD) for record in old),
-        ]
 
     def take_overblocked(self, most: int) -> list[Record]:
         """Take the newest deferred records held back beyond a count: they can wait elsewhere."""

@@ -138,17 +138,17 @@ def test_old_records_leave_those_over_a_limit_first() -> None:
     young, old = record("u1", read_at=9.0), record("u2", read_at=3.0)
     line.add(young)
     line.add(old)
-    taken = line.take_old(5.0)
+    taken = list(line.take_old(5.0))
     assert taken == [(hot, DeferReason.IDENTITY_OVER_LIMIT), (old, DeferReason.TOO_OLD)]
     assert len(line) == 2
-    assert line.take_old(5.0) == []
-    assert line.take_old(9.1) == [(young, DeferReason.TOO_OLD)]
+    assert list(line.take_old(5.0)) == []
+    assert list(line.take_old(9.1)) == [(young, DeferReason.TOO_OLD)]
 
 
 def test_a_record_put_back_is_as_old_as_it_was() -> None:
     """A failed request does not make its events young."""
     line = waiting(record(read_at=50.0))
-    assert line.take_old(10.0) == []
+    assert list(line.take_old(10.0)) == []
     back, part = record(read_at=1.0), record(read_at=2.0)
     line.put_back([back])
     line.put_parts(Part([part], None))
