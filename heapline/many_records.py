@@ -17,19 +17,24 @@ _OBJECTS: Final = 100_000
 _TIMES: Final = 50
 """Of the searches among new objects, one in so many looks at those that stayed, too."""
 _MIB: Final = 1024 * 1024
+_MMAP_THRESHOLD: Final = -3
 _MALLOC: Final = (
     (-1, 128 * _MIB),  # M_TRIM_THRESHOLD: so much may lie free at the end of the heap
     (-2, 16 * _MIB),  # M_TOP_PAD: so much more is taken than is needed
-    (-3, 32 * _MIB),  # M_MMAP_THRESHOLD: what is longer is a mapping of its own, gone when freed
     (-8, 1),  # M_ARENA_MAX: librdkafka's threads take and free as well, and would keep as much each
 )
 """See mallopt(3); the last is what malloc itself would come to after some long arrays."""
 
 
-def expect_many_records() -> None:
-    """Look for cycles seldom and keep memory that is free; for all of the process, once or more."""
+def expect_many_records(longest_kept_bytes: int = 32 * _MIB) -> None:
+    """Look for cycles seldom and keep memory that is free; for all of the process, once or more.
+
+    Args:
+        longest_kept_bytes: what is longer is given back to the kernel as soon as it is free. Where
+            memory is dear that should be little: what comes and goes leaves holes in the heap.
+    """
     gc.set_threshold(_OBJECTS, _TIMES, _TIMES)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # other systems' malloc has other habits
-        for option, value in _MALLOC:
+        for option, value in (*_MALLOC, (_MMAP_THRESHOLD, longest_kept_bytes)):
             mallopt(option, value)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from heapline.settings import ForwarderSettings, KafkaSettings, Settings
 
 _RETRY_SECONDS: Final = 1.0
+_LONGEST_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""See `expect_many_records`: what a batch is made of comes to a few mebibytes each."""
 _T = TypeVar("_T")
 _log = logger(__name__)
 
@@ -64,7 +66,7 @@ def forward(
         RecordsLost: see `accept_loss`.
         MustStop: anything else that forbids going on.
     """
-    expect_many_records()
+    expect_many_records(_LONGEST_KEPT_BYTES)
     clock = clock or SystemClock()
     names = topics.Names(settings.kafka.prefix)
     source = KafkaSource(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,13 +124,16 @@ def test_a_miss_is_printed_and_each_baseline_judged_by_itself() -> None:
     assert any("25.0 (15.0-30.0) MISSED" in line for line in told)
 
 
-def test_memory_is_told_in_mebibytes() -> None:
-    """Beside the bound that is set."""
-    held = Held("503", 61.4, 50 * 2**20, 300 * 2**20, 250 * 2**20, {"deferred over_limit": 1})
+def test_memory_is_told_beside_the_bound_that_is_set() -> None:
+    """The most of any way of being down is judged."""
+    held = Held("503", 61.4, 50_000_000, 300_000_000, 250_000_000, {"deferred over_limit": 1})
     text = memory_section(1_000_000, [held]).text()
     bound = ForwarderSettings().memory_bytes // 2**20
     assert f"{bound} MiB of records" in text
     assert text.splitlines()[5].split() == ["503", "50", "300", "250", "61"]
+    assert "at most 380 MB: PASS" in text
+    much = memory_section(1, [held, replace(held, holding_bytes=381_000_000)])
+    assert "at most 380 MB: MISSED" in much.text()
 
 
 def test_delays_are_told_with_their_spread() -> None:
