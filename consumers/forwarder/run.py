@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from heapline.settings import ForwarderSettings, KafkaSettings, Settings
 
 _RETRY_SECONDS: Final = 1.0
-_LONGEST_KEPT_BYTES: Final = 4 * 1024 * 1024
-"""See `expect_many_records`: what a batch is made of comes to a few mebibytes each."""
+_LONGEST_KEPT_BYTES: Final = 512 * 1024
+"""See `expect_many_records`: librdkafka unpacks record batches of up to a mebibyte each."""
 _T = TypeVar("_T")
 _log = logger(__name__)
 
