@@ -22,11 +22,15 @@ _log = logging.getLogger("librdkafka")
 
 
 def common(settings: KafkaSettings, role: str) -> dict[str, Any]:
-    """Give what every client needs: brokers, sign-in, quick reconnects, librdkafka's log."""
+    """Give what every client needs: brokers, sign-in, quick reconnects, librdkafka's log.
+
+    Half of the first delay before a reconnect also passes before librdkafka opens a client's second
+    connection, without which few questions are answered (`rd_kafka_connect_any`).
+    """
     return {
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": f"heapline-{role}",
-        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 2_000,
         "retry.backoff.ms": 5,
         "logger": _log,
