@@ -75,7 +75,7 @@ class Setting:
     @property
     def depends_on_machine(self) -> bool:
         """Whether the default is worked out when it is read."""
-        return self.field.default_factory not in {None, list}
+        return self.field.default_factory is not None
 
     @property
     def kind(self) -> str:
@@ -182,7 +182,7 @@ def _comment(setting: Setting) -> list[str]:
 
 def written_default(setting: Setting) -> str:
     """Write a default as the value of a variable; empty where there is none."""
-    default = [] if setting.field.default_factory is list else setting.default
+    default = setting.default
     if default is None:
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)

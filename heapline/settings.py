@@ -7,7 +7,6 @@ Unknown names are an error that names the nearest right one.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import socket
@@ -114,8 +113,9 @@ class HeapSettings(_Section):
     gzip: bool = Field(
         default=False, description="Compress request bodies. Heap does not document that it may be."
     )
+    # Not `default_factory=list`: pydantic has a builtin's signature parsed, with each start.
     webhook_secrets: list[SecretStr] = Field(
-        default_factory=list, description="Secrets of Heap's webhook; several while rotating."
+        [], description="Secrets of Heap's webhook; several while rotating."
     )
     webhook_max_age_seconds: float = Field(
         60.0, gt=0, description="Older webhook calls are refused as replayed. Heap's receiver: 60."
@@ -126,7 +126,7 @@ class HeapSettings(_Section):
     client_id: str | None = Field(None, description="OAuth client id from Heap's Developers Hub.")
     client_secret: SecretStr | None = Field(None, description="OAuth client secret.")
     deletion_keys: dict[str, SecretStr] = Field(
-        default_factory=dict,
+        {},
         description="API keys of Heap's user deletion, by app id of the main production "
         "environment (Heap: Account, Manage, Privacy & Security).",
     )
@@ -160,9 +160,7 @@ class ApiToken(_Section):
     name: str = Field(description="Shown in logs instead of the token.")
     token: SecretStr = Field(description="The bearer token; at least 16 characters.", min_length=16)
     role: Literal["publish", "read", "operate"] = Field(description="What it may do.")
-    workspaces: list[str] = Field(
-        default_factory=list, description="Workspaces it is good for; empty means all."
-    )
+    workspaces: list[str] = Field([], description="Workspaces it is good for; empty means all.")
 
 
 class WebSettings(_Section):
@@ -173,9 +171,7 @@ class WebSettings(_Section):
     public_url: WebAddress | None = Field(
         None, description="How browsers and Heap reach this server."
     )
-    api_tokens: list[ApiToken] = Field(
-        default_factory=list, description="Once any is set, every call needs one."
-    )
+    api_tokens: list[ApiToken] = Field([], description="Once any is set, every call needs one.")
     max_body_bytes: int = Field(
         16 * 1024 * 1024, gt=0, description="Larger requests are refused while streaming."
     )
@@ -444,6 +440,8 @@ def _not_json(variables: Mapping[str, str | None]) -> Iterator[str]:
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
     """Give a hint; what all names begin with says nothing about nearness."""
+    import difflib  # noqa: PLC0415 -- only where a name is wrong
+
     own = {k.removeprefix(PREFIX): k for k in known}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), list(own), n=1, cutoff=0.6)
     return f"; did you mean {own[near[0]]}?" if near else "; see `heapline config example`"
