@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from consumers.forwarder.columns import FEWEST
 from consumers.forwarder.deferral import read_deferral
 from consumers.forwarder.long_read import LongRead
+from consumers.forwarder.membership import is_without_generation
 from consumers.forwarder.offsets import OffsetTracker
 from consumers.forwarder.record import Partition, Record
 from heapline.clock import Deadline
@@ -319,7 +320,7 @@ class KafkaSource:
                 id the broker would take offsets from anybody (KIP-447 keeps that for old clients).
         """
         membership = self._main.consumer_group_metadata()
-        if not self._main.memberid():
+        if not self._main.memberid() or is_without_generation(membership):
             raise KafkaException(KafkaError(KafkaError._ASSIGNMENT_LOST, retriable=True))  # noqa: SLF001 -- so named by librdkafka
         return membership
 
