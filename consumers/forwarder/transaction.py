@@ -20,6 +20,7 @@ from heapline.errors import Fenced, MustStop
 from heapline.kafka import topics
 from heapline.kafka.clients import told_in_full, translated
 from heapline.kafka.headers import foreign
+from heapline.kafka.sending_offsets import send_offsets
 from heapline.telemetry.logs import logger
 
 if TYPE_CHECKING:
@@ -174,9 +175,7 @@ class CheckpointWriter:
             self._write(Deadline(self._clock, timeout))
             self._phase = _Phase.OFFSETS
         if self._phase is _Phase.OFFSETS:
-            self._ready().send_offsets_to_transaction(
-                self._offsets(), self._group.group_metadata(), timeout
-            )
+            send_offsets(self._ready(), self._offsets(), self._group.group_metadata(), timeout)
             self._phase = _Phase.COMMIT
         if self._phase is _Phase.COMMIT:
             self._ready().commit_transaction(timeout)
@@ -221,7 +220,7 @@ class CheckpointWriter:
         """Start over with a new producer, which settles what the one before left open."""
         if self._producer is None or not self._is_new:
             if self._producer is not None:
-                self._producer.purge()
+                self._producer.purge(blocking=False)
             self._producer = self._make_producer()
             self._is_new = True
         self._producer.init_transactions(timeout)

@@ -17,6 +17,7 @@ from heapline.errors import KafkaUnavailable
 from heapline.heap.membership_record import PAGE_ENDS, leave_headers
 from heapline.heap.segment_keys import memberships_partition, segment_key
 from heapline.kafka.clients import told_in_full, transactional_producer, translated
+from heapline.kafka.sending_offsets import send_offsets
 from heapline.kafka.topics import MEMBERSHIPS, SEGMENT_BYTES, SEGMENT_PAGES, SEGMENTS, Names
 from heapline.telemetry import metrics
 
@@ -140,7 +141,8 @@ class Transactions:
             )
         if writes.offsets:
             topic, topic_id = self._names.topic(SEGMENT_PAGES), group.topic_id()
-            producer.send_offsets_to_transaction(
+            send_offsets(
+                producer,
                 [TopicPartition(topic, p, o, topic_id) for p, o in writes.offsets.items()],
                 group.group_metadata(),
                 deadline.left(),

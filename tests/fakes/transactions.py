@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
@@ -23,11 +24,13 @@ class Failing(NamedTuple):
         error: what it raises.
         applied: whether the brokers did what was asked, and only the answer was lost.
         late: of offsets, whether they get to the brokers in this producer's next transaction.
+        hangs: of offsets, whether the call never returns.
     """
 
     error: KafkaError
     applied: bool = False
     late: bool = False
+    hangs: bool = False
 
 
 class Written(NamedTuple):
@@ -65,6 +68,7 @@ class FakeBrokers:
         queue_full: how many calls of `produce` find no room.
         generation: of the consumer group; offsets of an older one are refused.
         calls: methods called, in order.
+        returns: lets calls return that hang.
     """
 
     written: list[Written] = field(default_factory=list)
@@ -75,6 +79,7 @@ class FakeBrokers:
     calls: list[str] = field(default_factory=list)
     producers: int = 0
     owner: FakeProducer | None = None
+    returns: Event = field(default_factory=Event)
 
     def producer(self) -> FakeProducer:
         """Make a producer under the one transactional id."""
@@ -158,8 +163,9 @@ class FakeProducer:
         del timeout
         return 0
 
-    def purge(self) -> None:
+    def purge(self, *, blocking: bool = True) -> None:
         """Forget what is queued."""
+        del blocking
         self._pending.clear()
 
     def send_offsets_to_transaction(
@@ -171,6 +177,8 @@ class FakeProducer:
             self._fail(Failing(to_be_aborted(KafkaError.ILLEGAL_GENERATION)))
         failing = self._brokers.next_failure("send_offsets_to_transaction")
         self._expect(is_open=True)
+        if failing is not None and failing.hangs:
+            self._brokers.returns.wait()
         sent = {Partition(o.topic, o.partition): (o.offset, o.metadata or "") for o in offsets}
         if failing is None or failing.applied:
             self._offsets |= sent

@@ -266,6 +266,21 @@ def test_offsets_that_come_late_get_into_no_other_transaction(
     }
 
 
+def test_a_call_that_never_returns_is_left_behind() -> None:
+    """The producer it hangs in is replaced, and the checkpoint written by the next."""
+    tried = TriedWriter()
+    tried.fails("send_offsets_to_transaction", Failing(retriable(), hangs=True))
+    tried.writer.begin(checkpoint())
+    try:
+        assert tried.writer.step(0.05) is None
+        tried.carry()
+    finally:
+        tried.brokers.returns.set()
+    assert tried.brokers.producers == 2
+    assert tried.topics_written() == EVERYTHING
+    assert tried.brokers.offsets == OFFSETS
+
+
 def test_a_refusal_needs_no_new_producer() -> None:
     """What was refused cannot come late: the transaction is aborted, which is quicker."""
     tried = TriedWriter()
