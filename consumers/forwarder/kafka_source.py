@@ -42,6 +42,7 @@ READ_AT_ONCE: Final = 1_000
 _DECIDED_AT_ONCE: Final = 8_000
 """Decoded and mapped in one go: enough to make the price of columns small, few enough to be soon
 over."""
+_PAUSE_AFTER_SECONDS: Final = 1.0
 _POSITIONS_SECONDS: Final = 30.0
 """The open transaction of a killed process hides its offsets: for 10 s, looked for every 10 s."""
 _log = logger(__name__)
@@ -125,6 +126,8 @@ class KafkaSource:
         self._second = Consumer(config | _BOUNDED | _UNHURRIED)
         self._owner: Owner | None = None
         self._reading: LongRead[Message] | None = None
+        self._pause_at: float | None = None
+        """When partitions pause, if no more is to be read."""
         self._paused = False
         self.assigned_once = False
         self.partition_count = 0
@@ -170,6 +173,9 @@ class KafkaSource:
         self, timeout_seconds: float, trackers: Mapping[Partition, OffsetTracker], wanted: int
     ) -> Batch:
         """Read events, as many as are best decided at once; wait until so many are there."""
+        if self._pause_at is not None and not self._paused:
+            self._clock.sleep(timeout_seconds)
+            return Batch([], [])
         reading = self._reading = LongRead(lambda n: Partition(self._events, n) in trackers)
         count = reading.take(lambda: self._main.consume(wanted, timeout_seconds))
         while count == wanted and len(reading.messages) < _DECIDED_AT_ONCE:
@@ -233,7 +239,18 @@ class KafkaSource:
         return batch
 
     def pause(self, *, paused: bool) -> None:
-        """Stop or go on reading events; polling goes on either way."""
+        """Stop or go on reading events; polling goes on, but for the first moment of a pause.
+
+        librdkafka throws away what it has fetched ahead of a partition that pauses, to fetch it
+        anew later: a forwarder that is full every other moment would fetch everything twice.
+        """
+        if not paused:
+            self._pause_at = None
+        elif self._pause_at is None:
+            self._pause_at = self._clock.monotonic() + _PAUSE_AFTER_SECONDS
+        self._pause(paused=paused and self._clock.monotonic() >= (self._pause_at or 0.0))
+
+    def _pause(self, *, paused: bool) -> None:
         if paused == self._paused:
             return
         self._paused = paused
