@@ -2,8 +2,8 @@
 
 A row's identity is known as a 64-bit hash. Most lanes never come near the limit of one identity:
 while the whole lane uses less than that, no identity can have used more, and nothing is counted.
-Else the hashes held are counted, and from then on kept up to date. Two identities with one hash
-would share a limit: that keeps Heap's limits all the more.
+Else the hashes held are counted, and the counts kept up to date for as long as somebody asks for
+them. Two identities with one hash would share a limit: that keeps Heap's limits all the more.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class RowBudget:
     def __init__(self) -> None:
         self._held: dict[int, Hashes] = {}
         self._counts: Counter[int] | None = None
+        self._asked = False
+        """Whether somebody asked for the counts since rows were last held."""
 
     def hold(self, rows: Sequence[Hashes]) -> Hashes:
         """Take the budget of rows, and give what to release: a copy, for they share arrays."""
@@ -78,8 +80,11 @@ class RowBudget:
 
         hashes = np.concatenate(rows)
         self._held[id(hashes)] = hashes
-        if self._counts is not None:
+        if not self._asked:
+            self._counts = None
+        elif self._counts is not None:
             self._counts.update(counted([hashes]))
+        self._asked = False
         return hashes
 
     def release(self, hashes: Hashes) -> None:
@@ -98,6 +103,7 @@ class RowBudget:
 
     def counts(self) -> Counter[int]:
         """Give how many events are held, by hash; not to be changed."""
+        self._asked = True
         if self._counts is None:
             self._counts = Counter(counted(self._held.values()))
         return self._counts

@@ -56,3 +56,16 @@ def test_it_admits_exactly_what_counting_one_by_one_would(
         admitted = room.take(each) if isinstance(each, str) else room.take_rows(rows(*each))
         assert admitted == fits
         used.update(wanted if fits else {})
+
+
+def test_counts_are_right_again_after_nobody_asked_for_a_while() -> None:
+    """They are forgotten meanwhile, for keeping them up to date costs each request."""
+    budget = Budget(1_000, 100, started_at=-1_000.0)
+    for request in range(4):
+        budget.hold(request, {}, [rows("a", "b")])
+        if request == 0:
+            assert budget.identity_used("a") == 1
+    assert budget.identity_used("a") == 4
+    budget.refused(2)
+    budget.hold(4, {}, [rows("b")])
+    assert (budget.identity_used("a"), budget.identity_used("b")) == (3, 4)
