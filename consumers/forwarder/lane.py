@@ -328,6 +328,16 @@ class Lane:
 
     # --- giving records up ----------------------------------------------------------------------
 
+    def may_spill(self, now: float) -> bool:
+        """Whether anything may have to leave: a quick look, for there are thousands of lanes."""
+        waiting, settings = self.waiting, self._settings
+        return (
+            self.pause is not None
+            or waiting.blocked > 0
+            or waiting.may_have_old(now - settings.defer_after_seconds)
+            or waiting.unblocked > settings.lane_backlog_events
+        )
+
     def take_spill(self, now: float) -> Iterator[tuple[Record, DeferReason | None]]:
         """Take what must not wait here longer, each with the reason to defer it.
 

@@ -43,7 +43,8 @@ class Waiting:
     @property
     def unblocked(self) -> int:
         """How many wait for the app's limit only, and not for their identity's."""
-        return len(self.line) + sum(len(part.records) for part in self.parts)
+        in_parts = sum(len(part.records) for part in self.parts) if self.parts else 0
+        return len(self.line) + in_parts
 
     def __bool__(self) -> bool:
         return bool(self.line or self._blocked or self.parts)
@@ -209,12 +210,16 @@ class Waiting:
 
     # --- who must leave -------------------------------------------------------------------------
 
+    def may_have_old(self, before: float) -> bool:
+        """Whether `take_old` may give anything."""
+        return self._oldest < before
+
     def take_old(self, before: float) -> Iterator[tuple[Record, DeferReason]]:
         """Take records of the events topic read before a time; those over a limit first.
 
         As `Line.take`.
         """
-        if self._oldest >= before:
+        if not self.may_have_old(before):
             return
         if any(_is_old(record, before) for part in self.parts for record in part.records):
             self.dissolve()
