@@ -37,8 +37,9 @@ _AT_ONCE: Final = 2_000
 _QUOTE, _COMMA, _COLON, _ESCAPE, _OPEN, _CLOSE = b'",:\\{}'
 _SPACE: Final = 0x20
 """Control characters come before it."""
-_MASKS: Final = np.array([(1 << 8 * n) - 1 for n in range(_WORD_BYTES + 1)], np.uint64)
-_FORBIDDEN: Final = f'"{USER_PROPERTIES}'.encode()
+_FIRST_BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(_WORD_BYTES + 1)], np.uint64)
+_LAST_BYTES: Final = ~_FIRST_BYTES[::-1]
+"""Of a word, by how many of them are kept."""
 _FORBIDDEN_WORD: Final = np.frombuffer(USER_PROPERTIES.encode()[:_WORD_BYTES], np.uint64)[0]
 _MIX: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
 """Odd, so that multiplying by them loses nothing."""
@@ -74,9 +75,11 @@ def _recognised(data: bytes, starts: Integers, ends: Integers) -> Truths:
         return good
     first, counts = first[rows], counts[rows]
     before = np.cumsum(counts) - counts
-    inside = np.repeat(first - before, counts)
-    inside += np.arange(len(inside))
-    strings = _Strings(data, quotes[inside], before // 2, starts[rows], ends[rows])
+    if counts.sum() < len(quotes):
+        inside = np.repeat(first - before, counts)
+        inside += np.arange(len(inside))
+        quotes = quotes[inside]
+    strings = _Strings(data, quotes, before // 2, starts[rows], ends[rows])
     good[rows] = strings.objects()
     return good
 
@@ -104,21 +107,24 @@ class _Strings:
     def __init__(
         self, data: bytes, quotes: Integers, first: Integers, starts: Integers, ends: Integers
     ) -> None:
-        self._bytes = data
         self._data = np.frombuffer(data, np.uint8)
         self._every = np.ndarray((len(data) - _WORD_BYTES + 1,), np.uint64, data, 0, (1,))
         """The eight bytes from each place on."""
         self._starts, self._ends, self._first = starts, ends, first
-        self._opens, self._closes = quotes.reshape(-1, 2).T
+        self._opens, self._closes = np.ascontiguousarray(quotes.reshape(-1, 2).T)
         self._last = np.append(first[1:], len(self._opens)) - 1
         self._row = np.repeat(np.arange(len(first)), self._last - first + 1)
-        self._is_key = self._data[self._closes + 1] == _COLON
+        self._size = self._closes - self._opens - 1
+        self._behind = self._data[self._closes + 1]
         self._next = np.append(self._opens[1:], 0)
         """Where the next string of the same text opens, or the text ends."""
         self._next[self._last] = self._ends
         self._gap = self._next - self._closes - 1
+        self._is_key = self._behind == _COLON
         self._has_text = self._is_key & (self._gap == 1)
         self._has_text[self._last] = False
+        self._numbers = np.flatnonzero(self._is_key & ~self._has_text)
+        """Keys with something behind the colon that is no text."""
 
     def objects(self) -> Truths:
         """Tell which texts are recognised."""
@@ -130,60 +136,65 @@ class _Strings:
 
     def _misplaced(self) -> Integers:
         """Find strings that do not stand as a key or a text does, and long ones."""
-        closing = np.full(len(self._opens), _COMMA, np.uint8)
-        closing[self._last] = _CLOSE
+        behind = self._behind.copy()
+        behind[self._numbers] = self._data[self._next[self._numbers] - 1]
+        ends_well = behind == _COMMA
+        ends_well[self._last] = behind[self._last] == _CLOSE
+        is_near = self._gap == 1
+        is_near[self._numbers] = self._gap[self._numbers] > len(":,")
         key_follows = np.append(self._is_key[1:], True)
         key_follows[self._last] = True
-        good = self._has_text | (self._data[self._next - 1] == closing)
-        good &= np.where(self._is_key, self._has_text | (self._gap > len(":,")), self._gap == 1)
+        good: Truths = self._has_text | (ends_well & is_near)
         good &= key_follows != self._has_text
-        good &= self._closes - self._opens <= MAX_CHARACTERS + 1
+        good &= self._size <= MAX_CHARACTERS
         return np.flatnonzero(~good)
 
     def _odd_numbers(self) -> Integers:
         """Find keys with something behind the colon that is neither text nor a plain number."""
-        keys = np.flatnonzero(self._is_key & ~self._has_text)
+        keys: Integers = self._numbers
         begin, size = self._closes[keys] + 2, self._gap[keys] - 2
         words = np.empty((len(keys), 2), np.uint64)
         words[:, 0] = self._word(begin, size)
         words[:, 1] = self._word(begin + _WORD_BYTES, size - _WORD_BYTES)
         written: list[bytes] = words.view(f"S{_NUMBER_BYTES}").ravel().tolist()
         odd = {each for each in set(written) if not _NUMBER.fullmatch(each)}
-        bad = size > _NUMBER_BYTES
+        bad: Truths = size > _NUMBER_BYTES
         if odd:
             bad |= np.fromiter((each in odd for each in written), np.bool_, len(keys))
-        return keys[bad]
+        found: Integers = keys[bad]
+        return found
 
     def _doubtful_keys(self) -> Integers:
         """Find keys that may stand twice in their text, and such as may not pass."""
         keys = np.flatnonzero(self._is_key)
-        size = self._sizes(keys)
-        doubtful = self._alike(keys, size, self._ends_of(keys, size))
+        doubtful = self._alike(keys, self._ends_of(keys))
         if len(doubtful):
-            sizes = self._sizes(doubtful)
-            doubtful = self._alike(doubtful, sizes, self._word(self._opens[doubtful] + 1, sizes))
-        if _FORBIDDEN in self._bytes:
-            head = self._word(self._opens[keys] + 1, size)
-            doubtful = np.append(doubtful, keys[head == _FORBIDDEN_WORD])
-        return doubtful
+            doubtful = self._alike(doubtful, self._beginnings(doubtful))
+        long = keys[self._size[keys] >= len(USER_PROPERTIES)]
+        forbidden = long[self._beginnings(long) == _FORBIDDEN_WORD]
+        found: Integers = np.append(doubtful, forbidden)
+        return found
 
-    def _sizes(self, strings: Integers) -> Integers:
-        return self._closes[strings] - self._opens[strings] - 1
-
-    def _alike(self, keys: Integers, size: Integers, words: Words) -> Integers:
-        """Give those with the same text, size and word as another."""
+    def _alike(self, keys: Integers, words: Words) -> Integers:
+        """Give those with the same text, size and word as another, or what looks like that."""
         mixed = words * _MIX[0]
-        mixed += (self._row[keys] << 16 | size).astype(np.uint64) * _MIX[1]
-        ordered = np.sort(mixed)
+        mixed += (self._row[keys] << 16 | self._size[keys]).astype(np.uint64) * _MIX[1]
+        short = (mixed >> np.uint64(32)).astype(np.uint32)
+        ordered = np.sort(short)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
-        return keys[np.isin(mixed, twice)] if len(twice) else keys[:0]
+        return keys[np.isin(short, twice)] if len(twice) else keys[:0]
 
-    def _ends_of(self, strings: Integers, size: Integers) -> Words:
+    def _ends_of(self, strings: Integers) -> Words:
         """Read the last eight bytes of each, those before its beginning as zeros."""
         words: Words = self._every[self._closes[strings] - _WORD_BYTES]
-        return words & ~_MASKS[np.clip(_WORD_BYTES - size, 0, _WORD_BYTES)]
+        words &= _LAST_BYTES.take(self._size[strings], mode="clip")
+        return words
+
+    def _beginnings(self, strings: Integers) -> Words:
+        return self._word(self._opens[strings] + 1, self._size[strings])
 
     def _word(self, begin: Integers, size: Integers) -> Words:
         """Read up to eight bytes from each place, those beyond its size as zeros."""
         words: Words = self._every[begin]
-        return words & _MASKS[np.clip(size, 0, _WORD_BYTES)]
+        words &= _FIRST_BYTES.take(size, mode="clip")
+        return words

@@ -23,8 +23,8 @@ def columns_of(messages: list[Message], owned: Mapping[Partition, int], read_at:
         owned: its partitions, with the offset each is to be read from.
         read_at: monotonic seconds.
     """
-    numbers = np.array(list(map(Message.partition, messages)), np.int64)
-    offsets = np.array(list(map(Message.offset, messages)), np.int64)
+    numbers = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
+    offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     places = np.full(len(messages), -1, np.int64)
     for place, (partition, position) in enumerate(owned.items()):
         places[(numbers == partition.number) & (offsets >= position)] = place
