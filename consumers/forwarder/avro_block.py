@@ -74,7 +74,8 @@ class Decoded(NamedTuple):
     """What could be decoded in blocks.
 
     Attributes:
-        frame: one row for each value decoded; column `end` says where it ends in `joined`.
+        frame: one row for each value decoded; column `end` says where it ends in `joined`,
+            `value_bytes` how long it is, `event_id_bytes` and the like how long its texts are.
         rows: which values these are, ascending. The others need the exact decoder.
         joined: all values, one right behind the other, and `SPARE_BYTES`. `properties`, the last
             field, stands at the end of each.
@@ -96,7 +97,7 @@ def read(values: Sequence[bytes], framing: bytes) -> Decoded:
     blocks = [given.decoded(at, at + _AT_ONCE) for at in range(0, len(values), _AT_ONCE)]
     whole = [block for block in blocks if block is not None]
     if whole and len(whole) == len(blocks):
-        frame = pl.concat(whole, rechunk=False)
+        frame = _measured(pl.concat(whole, rechunk=False))
         if frame.height == len(values) == given.good_rows(frame, 0):
             return given.taken(frame, np.arange(len(values)))
     return _read_around(given)
@@ -126,7 +127,11 @@ class _Values:
         return len(self._lengths)
 
     def taken(self, frame: pl.DataFrame, rows: Integers) -> Decoded:
-        return Decoded(frame.with_columns(end=pl.Series(self._ends[rows])), rows, self._joined)
+        places = [
+            pl.Series("end", self._ends[rows]),
+            pl.Series("value_bytes", self._lengths[rows]),
+        ]
+        return Decoded(frame.hstack(places), rows, self._joined)
 
     def decoded(self, start: int, stop: int) -> pl.DataFrame | None:
         """Decode some neighbours, or none of them."""
@@ -143,18 +148,18 @@ class _Values:
         """Count rows before one that is not exactly its value, canonically encoded.
 
         Args:
-            frame: decoded from the values from `first` on.
+            frame: decoded from the values from `first` on, and measured.
             first: a value.
         """
         rows = min(frame.height, len(self) - first)
         ends = self._ends[first : first + rows]
         check = _Check(np.frombuffer(self._joined, np.uint8), ends - self._lengths[first:][:rows])
         frame = frame[:rows]
-        measured = frame.select(pl.col("framing") == pl.lit(self._framing), *_MEASURES)
-        check.good &= measured["framing"].to_numpy()
+        check.good &= (frame["framing"] == pl.Series([self._framing])).to_numpy()
         check.at += FRAMING_BYTES
         for name, kind in _LAYOUT:
-            getattr(check, kind)(measured[name].to_numpy(), frame[name])
+            measured = frame[name if kind in _PLAIN else f"{name}_bytes"]
+            getattr(check, kind)(measured.to_numpy(), frame[name])
         check.good &= check.at == ends
         bad = np.flatnonzero(~check.good)
         return int(bad[0]) if len(bad) else rows
@@ -175,6 +180,7 @@ class _Block:
             if frame is None:
                 self._halve(start, stop)
                 return
+            frame = _measured(frame)
             good = self._given.good_rows(frame[: stop - start], start)
             if good:
                 self._frames.append(frame[:good])
@@ -207,7 +213,7 @@ class _Check:
         self._data = data
 
     def _byte(self, at: Integers) -> NDArray[np.uint8]:
-        return self._data[np.minimum(at, len(self._data) - 1)]
+        return self._data.take(at, mode="clip")
 
     def text(self, lengths: Integers, _column: pl.Series) -> None:
         self._text(lengths)
@@ -258,20 +264,20 @@ class _Check:
         self.at += 1
 
 
+def _measured(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.hstack(frame.select(_MEASURES))
+
+
 def _measure(name: str, kind: str) -> pl.Expr:
+    """Give how long a text is, of null -1, or how many texts there are."""
     column = pl.col(name)
-    match kind:
-        case "text":
-            return column.str.len_bytes().cast(pl.Int64)
-        case "nullable":
-            return column.str.len_bytes().cast(pl.Int64).fill_null(-1)
-        case "texts":
-            return column.list.len().cast(pl.Int64)
-        case _:
-            return column
+    size = column.list.len() if kind == "texts" else column.str.len_bytes()
+    return size.cast(pl.Int64).fill_null(-1).alias(f"{name}_bytes")
 
 
-_MEASURES: Final = [_measure(name, kind) for name, kind in _LAYOUT]
+_PLAIN: Final = ("long", "boolean")
+"""What is not measured."""
+_MEASURES: Final = [_measure(name, kind) for name, kind in _LAYOUT if kind not in _PLAIN]
 _FAR: Final = 1 << 61
 """Numbers beyond are left to the exact decoder: doubling them leaves 64 bits."""
 
@@ -305,4 +311,4 @@ _HEAD: Final = b"".join(
         _SYNC,
     )
 )
-EMPTY: Final = pl.read_avro(io.BytesIO(_HEAD))
+EMPTY: Final = _measured(pl.read_avro(io.BytesIO(_HEAD)))

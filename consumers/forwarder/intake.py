@@ -18,7 +18,7 @@ import polars as pl
 
 from consumers.forwarder import avro_block
 from consumers.forwarder.iso_times import iso_8601
-from consumers.forwarder.judging import judge, kept
+from consumers.forwarder.judging import UNDECIDED, Judge, kept
 from consumers.forwarder.plain_properties import PlainProperties
 from consumers.forwarder.record import Record, key_text
 from consumers.forwarder.row_budget import hashes_of
@@ -35,20 +35,15 @@ if TYPE_CHECKING:
 
     from consumers.forwarder.columns import Columns
     from consumers.forwarder.dispatcher import Dispatcher
+    from consumers.forwarder.judging import Judged
     from consumers.forwarder.record import Now, Partition
+    from consumers.forwarder.row_budget import Hashes
     from consumers.forwarder.slab import Slice
-    from consumers.forwarder.stretch import Fate
     from heapline.kafka.codec import Decoder
     from heapline.kafka.headers import Headers
 
     Integers = NDArray[np.int64]
 
-_ID: Final = r"^[!#-\[\]-~]+$"
-"""Visible ASCII which JSON writes as it is; no spaces, so nothing to strip."""
-_FIRST_MS: Final = 0
-_LAST_MS: Final = 4_102_444_800_000
-"""The year 2100; events of other times are rare, and mapped one by one."""
-_EXACT: Final = -1
 _SMALL: Final = (1 << 16) - 1
 _FRAMING: Final = itemgetter(slice(FRAMING_BYTES))
 
@@ -71,6 +66,7 @@ class Intake:
     def __init__(self, dispatcher: Dispatcher, decoder: Decoder) -> None:
         self._dispatcher = dispatcher
         self._decoder = decoder
+        self._judge = Judge(dispatcher.desk)
         self._properties = PlainProperties()
 
     def take(self, columns: Columns, now: Now, decide: Callable[[Record], None]) -> None:
@@ -84,15 +80,13 @@ class Intake:
         """
         dispatcher = self._dispatcher
         joined, frame = self._decoded(columns)
-        verdict = judge(frame, dispatcher.desk)
+        verdict = self._judge.judge(frame, len(columns))
         mapped = _mapped(verdict.eligible, joined, self._properties)
-        codes = np.full(len(columns), _EXACT)
-        codes[verdict.rows] = verdict.codes
-        if mapped.height < verdict.eligible.height:
-            left_out = np.zeros(len(columns), np.bool_)
-            left_out[verdict.eligible["row"].to_numpy()] = True
-            left_out[mapped["row"].to_numpy()] = False
-            codes[left_out] = _EXACT
+        waits = np.zeros(len(columns), np.bool_)
+        waits[mapped.rows] = True
+        if len(mapped.rows) < verdict.eligible.height:
+            eligible = verdict.eligible["row"].to_numpy()
+            verdict.codes[eligible[~waits[eligible]]] = UNDECIDED
         exact: dict[int, Record] = {}
         stretches: dict[int, Stretch] = {}
         inside = np.zeros(len(columns), np.int64)
@@ -100,20 +94,20 @@ class Intake:
             rows = np.flatnonzero(columns.places == place)
             if not len(rows):
                 continue
-            stretch = _stretch(columns, partition, rows, verdict.fates, codes[rows], now)
+            stretch = _stretch(columns, partition, rows, verdict, waits[rows], now)
             stretches[place] = stretch
             inside[rows] = np.arange(len(rows))
-            self._count_places(stretch)
+            self._count_places(verdict, rows[stretch.codes != UNDECIDED], partition)
             odd = rows[list(stretch.records)].tolist()
             exact.update(zip(odd, stretch.records.values(), strict=True))
             dispatcher.trackers[partition].add_stretch(stretch)
         make = self._records
-        slabs = dict(_slabs(columns, verdict.fates, codes, stretches, inside, mapped, exact, make))
+        slabs = dict(_slabs(columns, verdict, stretches, inside, mapped, exact, make))
         for slab in slabs.values():
             slab.stretch.unsettled_bytes += slab.bytes_between(slab.first, slab.stop)
         for stretch in stretches.values():
             dispatcher.settling.took_stretch(stretch)
-        for row in sorted([*slabs, *exact]) if exact else slabs:
+        for row in sorted([*slabs, *exact]):
             if row in slabs:
                 self._send_off(slabs[row])
             else:
@@ -126,14 +120,14 @@ class Intake:
         lane = self._dispatcher.lane_for(key, slab.workspace, slab.stretch.partition)
         lane.waiting.add_slab(slab)
 
-    def _count_places(self, stretch: Stretch) -> None:
-        codes, counts = np.unique(stretch.codes[stretch.codes >= 0], return_counts=True)
-        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-            workspace = stretch.fates[code].workspace
-            self._dispatcher.placement.look_at_rows(workspace, stretch.partition, count)
+    def _count_places(self, verdict: Judged, rows: Integers, partition: Partition) -> None:
+        homes, counts = np.unique(verdict.homes[rows], return_counts=True)
+        for home, count in zip(homes.tolist(), counts.tolist(), strict=True):
+            workspace = verdict.workspaces[home]
+            self._dispatcher.placement.look_at_rows(workspace, partition, count)
 
     def _decoded(self, columns: Columns) -> tuple[bytes, pl.DataFrame]:
-        """Decode the usual rows; columns `row`, `key` and `place` say which they are.
+        """Decode the usual rows; columns `row` and `key` say which they are.
 
         In the bytes each row's value stands up to column `end`, as `avro_block.Decoded` tells.
         """
@@ -155,10 +149,8 @@ class Intake:
         if len(read.rows) < len(values):
             usual = usual[read.rows]
             keys = [keys[row] for row in usual.tolist()]
-        return read.joined, read.frame.with_columns(
-            row=pl.Series(usual, dtype=pl.Int64),
-            key=pl.Series(keys, dtype=pl.Binary),
-            place=pl.Series(columns.places[usual], dtype=pl.Int64),
+        return read.joined, read.frame.hstack(
+            [pl.Series("row", usual, pl.Int64), pl.Series("key", keys, pl.Binary)]
         )
 
     def _readable(self, framings: Iterable[bytes]) -> bytes | None:
@@ -210,60 +202,77 @@ def _usual(columns: Columns, framing: bytes | None) -> list[bool]:
     ]
 
 
-def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) -> pl.DataFrame:
-    """Map eligible rows: columns `row`, `place`, `workspace`, `identity`, `body` and `tail`.
+class _Bodies(NamedTuple):
+    """What Heap gets.
 
-    The tail is how many bytes of a value's end are in its body, too. Rows are left out that only
-    the exact mapping can map.
+    Attributes:
+        rows: of these rows of the batch.
+        heads: how many bytes of a value are not in its body.
+        tails: how many bytes of its end are.
+        identities: their hashes.
+        texts: each body.
     """
-    frame = kept(
-        eligible,
-        pl.col("event_id").str.contains(_ID)
-        & pl.col("timestamp").is_between(_FIRST_MS, _LAST_MS)
-        & (pl.col("scrubbers").list.len() == 0),
-    )
-    texts = frame["properties"]
-    plain = properties.plain(texts, joined, frame["end"].to_numpy())
-    tail = texts.str.len_bytes().cast(pl.Int64)
+
+    rows: Integers
+    heads: Integers
+    tails: Integers
+    identities: Hashes
+    texts: pl.Series
+
+
+def _mapped(eligible: pl.DataFrame, joined: bytes, properties: PlainProperties) -> _Bodies:
+    """Map eligible rows; those are left out that only the exact mapping can map."""
+    texts, tails = eligible["properties"], eligible["properties_bytes"]
+    ends = eligible["end"].to_numpy()
+    plain = properties.plain(texts, joined, ends - tails.to_numpy(), ends)
+    frame = eligible.hstack([iso_8601(eligible["timestamp"]).alias("time")])
     if plain is not texts:
-        tail *= (plain == texts).fill_null(value=False)
-    frame = frame.with_columns(properties=plain, time=iso_8601(frame["timestamp"]), tail=tail)
-    body = pl.concat_str(
-        pl.lit('{"identity":"'),
-        "user_id",
-        pl.lit('","event":"'),
-        "name",
-        pl.lit('","timestamp":"'),
-        "time",
-        pl.lit('","idempotency_key":"'),
-        "event_id",
-        pl.lit('","properties":'),
-        "properties",
-        pl.lit("}"),
+        tails *= (plain == texts).fill_null(value=False)
+        frame = frame.with_columns(properties=plain, properties_bytes=tails)
+        frame = kept(frame, plain.is_not_null())
+    tails = frame["properties_bytes"]
+    return _Bodies(
+        frame["row"].to_numpy(),
+        (frame["value_bytes"] - tails).to_numpy(),
+        tails.to_numpy(),
+        hashes_of(frame["user_id"]),
+        frame.select(_BODY)["body"],
     )
-    frame = kept(frame, pl.col("properties").is_not_null())
-    return frame.select("row", "place", "workspace", "tail", identity="user_id", body=body)
+
+
+_BODY: Final = pl.concat_str(
+    pl.lit('{"identity":"'),
+    "user_id",
+    pl.lit('","event":"'),
+    "name",
+    pl.lit('","timestamp":"'),
+    "time",
+    pl.lit('","idempotency_key":"'),
+    "event_id",
+    pl.lit('","properties":'),
+    "properties",
+    pl.lit("}"),
+).alias("body")
 
 
 def _stretch(
     columns: Columns,
     partition: Partition,
     rows: Integers,
-    fates: list[Fate],
-    codes: Integers,
+    verdict: Judged,
+    waits: NDArray[np.bool_],
     now: Now,
 ) -> Stretch:
     """Make the stretch of one partition; rows without a fate are records, skipped ones settled."""
-    skips = np.array([fate.reason is not None for fate in fates] + [False])
-    states = np.where(codes == _EXACT, IS_RECORD, np.where(skips[codes], SETTLED, WAITING))
-    records = {
-        place: columns.record(rows[place]) for place in np.flatnonzero(codes == _EXACT).tolist()
-    }
+    codes = verdict.codes[rows]
+    exact = codes == UNDECIDED
+    states = np.where(exact, IS_RECORD, np.where(waits, WAITING, SETTLED))
+    records = {place: columns.record(rows[place]) for place in np.flatnonzero(exact).tolist()}
     return Stretch(
         partition,
         columns.offsets[rows],
         columns.read_at,
-        fates,
+        verdict.fates,
         codes,
         states.astype(np.uint8),
         np.full(len(rows), now.epoch_ms // 60_000),
@@ -273,11 +282,10 @@ def _stretch(
 
 def _slabs(
     columns: Columns,
-    fates: list[Fate],
-    codes: Integers,
+    verdict: Judged,
     stretches: dict[int, Stretch],
     inside: Integers,
-    mapped: pl.DataFrame,
+    mapped: _Bodies,
     exact: Collection[int],
     make_records: Callable[[Slice], list[Record]],
 ) -> Iterator[tuple[int, Slab]]:
@@ -286,33 +294,31 @@ def _slabs(
     No slab reaches beyond a row of its workspace that goes the exact way. `inside` says where in
     their stretch rows are.
     """
-    if not mapped.height:
+    if not len(mapped.rows):
         return
-    order, first_of_each = _grouped(columns, mapped["row"].to_numpy(), fates, codes)
-    mapped = mapped[order]
-    taken = mapped["row"].to_numpy()
+    order, first_of_each = _grouped(columns.places, verdict.homes, mapped.rows)
+    taken, head_bytes, texts = mapped.rows[order], mapped.heads[order], mapped.texts.gather(order)
     first_of_each = _cut(columns, taken, first_of_each, exact)
-    tails = mapped["tail"].to_numpy()
-    heads = _heads(columns, taken, tails)
-    ends = mapped["body"].str.len_bytes().cast(pl.Int64).to_numpy()
+    heads = _heads(columns, taken, head_bytes)
+    ends = texts.str.len_bytes().cast(pl.Int64).to_numpy()
     ends = np.cumsum(ends + 1) - 1
     shared = Mapped(
         inside[taken],
-        _plain(np.cumsum(np.fromiter(map(len, heads), np.int64, len(heads)))),
-        _plain(tails),
+        _plain(np.cumsum(head_bytes)),
+        _plain(mapped.tails[order]),
         _plain(ends),
-        hashes_of(mapped["identity"]),
+        mapped.identities[order],
         make_records,
     )
-    bodies: bytes = mapped["body"].str.join(",").cast(pl.Binary).item()
-    workspaces = mapped["workspace"].gather(first_of_each).to_list()
-    places = columns.places[taken[first_of_each]].tolist()
+    bodies: bytes = texts.str.join(",").cast(pl.Binary).item()
+    firsts = taken[first_of_each]
+    homes, places = verdict.homes[firsts].tolist(), columns.places[firsts].tolist()
     starts = first_of_each.tolist()
-    rows, stops = taken[first_of_each].tolist(), [*starts[1:], len(heads)]
-    for row, start, stop, place, workspace in zip(
-        rows, starts, stops, places, workspaces, strict=True
+    for row, start, stop, place, home in zip(
+        firsts.tolist(), starts, [*starts[1:], len(heads)], places, homes, strict=True
     ):
         own, parts = bodies[shared.begin(start) : shared.ends[stop - 1]], heads[start:stop]
+        workspace = verdict.workspaces[home]
         yield row, Slab(shared, stretches[place], workspace, start, stop, parts, own, start)
 
 
@@ -339,10 +345,11 @@ def _cut(
     return every[every < len(taken)]
 
 
-def _heads(columns: Columns, taken: Integers, tails: Integers) -> list[bytes]:
+def _heads(columns: Columns, taken: Integers, sizes: Integers) -> list[bytes]:
     """Give what bodies lack of the values of rows."""
-    values = [columns.values[row] or b"" for row in taken.tolist()]
-    return [value[: len(value) - tail] for value, tail in zip(values, tails.tolist(), strict=True)]
+    values = cast("list[bytes]", columns.values)
+    pairs = zip(taken.tolist(), sizes.tolist(), strict=True)
+    return [values[row][:size] for row, size in pairs]
 
 
 def _plain(numbers: Integers) -> array[int]:
@@ -350,17 +357,13 @@ def _plain(numbers: Integers) -> array[int]:
     return array("q", numbers.tobytes())
 
 
-def _grouped(
-    columns: Columns, taken: Integers, fates: list[Fate], codes: Integers
-) -> tuple[Integers, Integers]:
+def _grouped(places: Integers, homes: Integers, taken: Integers) -> tuple[Integers, Integers]:
     """Order rows by partition and workspace.
 
     Returns:
         The order, and where in it each group begins.
     """
-    known = {each: code for code, each in enumerate(sorted({fate.workspace for fate in fates}))}
-    workspaces = np.array([known[fate.workspace] for fate in fates])
-    groups = columns.places[taken] * len(known) + workspaces[codes[taken]]
+    groups = homes[taken] * (int(places.max()) + 1) + places[taken]
     if groups.max() <= _SMALL:
         groups = groups.astype(np.uint16)  # which numpy orders by radix sort
     order = np.argsort(groups, kind="stable")

@@ -42,15 +42,16 @@ class PlainProperties:
     def __init__(self) -> None:
         self._shapes: dict[str, bool] = {}
 
-    def plain(self, texts: pl.Series, data: bytes, ends: Integers) -> pl.Series:
+    def plain(self, texts: pl.Series, data: bytes, starts: Integers, ends: Integers) -> pl.Series:
         """Give for each text what Heap gets, or null where the exact mapping must say.
 
         Args:
             texts: the properties.
             data: what the same stand in; see `flat_objects`.
-            ends: where each ends there.
+            starts: where each starts there.
+            ends: likewise.
         """
-        flat = flat_objects(data, ends - texts.str.len_bytes().cast(pl.Int64).to_numpy(), ends)
+        flat = flat_objects(data, starts, ends)
         if flat.all():
             return texts
         frame = pl.DataFrame({"text": texts}).with_row_index("row")

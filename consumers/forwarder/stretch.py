@@ -10,7 +10,7 @@ becomes a `Record` (see `Slab.take_records`), and everything written for records
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,6 +43,18 @@ class Fate(NamedTuple):
     reason: SkipReason | None
 
 
+class Fates(Protocol):
+    """Fates by code."""
+
+    def __len__(self) -> int:
+        """Give a number above all codes so far."""
+        ...
+
+    def __getitem__(self, code: int, /) -> Fate:
+        """Give the fate of a code."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Stretch:
     """Rows of one partition in the order of their offsets.
@@ -61,7 +73,7 @@ class Stretch:
     partition: Partition
     offsets: Integers
     read_at: float
-    fates: list[Fate]
+    fates: Fates
     codes: Integers
     states: NDArray[np.uint8]
     minutes: Integers

@@ -27,6 +27,7 @@ from heapline.heap.connection import BlockedCategory, Connection, Region, Send
 from heapline.heap.track import TrackAnswer
 from heapline.kafka.codec import Decoder, Encoder
 from heapline.kafka.schemas import schema_text
+from heapline.outcomes import Outcome, SkipReason
 from heapline.settings import ForwarderSettings, LimitSettings
 from heapline.words import AppId, EventId, UserId, Workspace
 from tests.consumers.forwarder.samples import at
@@ -71,12 +72,12 @@ class Side:
         self.decoder = Decoder("CommandAIEvent", _SCHEMAS)
         for schema_id in (7, 8):
             self.decoder.learn(schema_id)
-        connections = FakeConnections(*CONNECTIONS).table
+        self.connections = FakeConnections(*CONNECTIONS)
         self.dispatcher = Dispatcher(
             limits or LimitSettings(),
             ForwarderSettings(),
             self.decoder,
-            connections,
+            self.connections.table,
             random.Random(1),
             Erasures(
                 _KEY, [Erasure(Workspace("anonymous"), _KEY.mac("anonymous", "u1"), _KEY.id, 1)]
@@ -85,6 +86,7 @@ class Side:
         self.dispatcher.assign(EVENTS_0, OffsetTracker(0, -1_000.0))
         self.sent: list[tuple[str, bytes]] = []
         self.exact = 0
+        self._intake = Intake(self.dispatcher, self.decoder)
         self._next_offset = 0
 
     def columns(self, rows: list[Row], seconds: float = 0.0) -> Columns:
@@ -104,7 +106,7 @@ class Side:
         """Take records, all at once or one by one."""
         columns, now = self.columns(rows, seconds), at(seconds)
         if at_once:
-            Intake(self.dispatcher, self.decoder).take(columns, now, self._accept_exact)
+            self._intake.take(columns, now, self._accept_exact)
         else:
             for record in [columns.record(row) for row in range(len(rows))]:
                 self.dispatcher.take_note(record)
@@ -366,6 +368,20 @@ def test_plain_events_are_never_records() -> None:
     assert not list(settled.records())
     assert settled.rows() == len(settled) == 300
     assert columns.dispatcher.trackers[EVENTS_0].next_offset() == 299 * 3 + 1
+
+
+def test_a_connection_that_changes_decides_what_is_read_from_then_on() -> None:
+    """What its desk said of a name before is forgotten with it."""
+    side = Side()
+    side.feed(plain_rows(60, "acme"), at_once=True)
+    side.connections.put(connect("acme", exclude=("nudge_*",)))
+    side.carry()
+    side.dispatcher.connections_changed(side.connections.poll(), at(20.0))
+    side.feed(plain_rows(60, "acme"), at_once=True)
+    outcomes = side.carry().counts()
+    assert {(kind.outcome, kind.reason): count for kind, count in outcomes.items()} == {
+        (Outcome.SKIPPED, SkipReason.FILTERED): 60
+    }
 
 
 @pytest.mark.parametrize("place", [0, 7, 59])
