@@ -89,7 +89,7 @@ def _held(
 
 def _check(outcomes: dict[str, int], filled: int) -> None:
     deferred = sum(n for kind, n in outcomes.items() if kind.startswith("deferred"))
-    if deferred != filled or len([kind for kind in outcomes if kind.startswith("d")]) == 0:
+    if deferred < filled or "delivered" in outcomes:  # some come due meanwhile, and wait once more
         raise RuntimeError(f"of {filled:,} events while Heap was down: {outcomes}")
 
 
