@@ -34,6 +34,7 @@ class Forwarding:
         idle_bytes: memory held before the first event came.
         peak_bytes: the most memory held.
         outcomes: records by outcome, and deferred ones by reason.
+        deferred_again: of these, how many had been deferred before.
         requests: requests by verdict.
     """
 
@@ -44,6 +45,7 @@ class Forwarding:
     idle_bytes: int
     peak_bytes: int
     outcomes: dict[str, int]
+    deferred_again: int
     requests: dict[str, int]
 
 
@@ -87,6 +89,20 @@ def _outcomes(totals: Totals) -> dict[str, int]:
     return outcomes
 
 
+def _deferred_again() -> int:
+    from heapline.telemetry import metrics  # noqa: PLC0415 -- see `main`
+
+    families = metrics.RECORDS_SETTLED.collect()
+    return sum(
+        int(sample.value)
+        for family in families
+        for sample in family.samples
+        if sample.name.endswith("_total")
+        and sample.labels["source"] != "events"
+        and sample.labels["outcome"] == "deferred"
+    )
+
+
 def main() -> None:
     """Forward and print what it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -111,6 +127,7 @@ def main() -> None:
         watch.idle_bytes,
         peak_resident_bytes(),
         _outcomes(totals),
+        _deferred_again(),
         {str(verdict): count for verdict, count in totals.requests.items()},
     )
     sys.stdout.buffer.write(orjson.dumps(asdict(run)) + b"\n")
