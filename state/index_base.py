@@ -69,7 +69,7 @@ class BaseColumns:
             segment: base.bitmap(segment) ^ delta.bitmaps.get(segment, BitMap())
             for segment in range(segments)
         }
-        users = without_rows(base).followed_by(delta.users)
+        users = without_rows(base).followed_by(delta.users.columns())
         return cls(users, segments, pairs, moments, codes, bitmaps)
 
     def facts(self, epoch: int) -> dict[str, int]:

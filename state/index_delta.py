@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
-from heapline.memberships.dictionary import Dictionary, DictionaryColumns
 from heapline.memberships.overlay import toggle_sections
+from state.index_newer import NewerUsers
 from state.index_pairs import (
     Toggling,
     in_order,
@@ -60,7 +60,6 @@ class Delta:
         toggles, entered, entered_ms: as there.
         bitmaps: the toggles, by segment.
         users: those who came after the base.
-        dictionary: the same, to be asked.
     """
 
     first_user: int
@@ -68,37 +67,31 @@ class Delta:
     bitmaps: dict[int, BitMap]
     entered: NDArray[np.uint64]
     entered_ms: NDArray[np.int64]
-    users: DictionaryColumns
-    dictionary: Dictionary
+    users: NewerUsers
 
     @classmethod
     def none(cls, first_user: int) -> Delta:
         """Give that of a base nothing was changed in."""
-        nobody, users = np.empty(0, np.uint64), DictionaryColumns.of([], 0)
-        times = np.empty(0, np.int64)
-        dictionary = Dictionary.in_memory(users, first_user)
-        return cls(first_user, nobody, {}, nobody, times, users, dictionary)
+        nobody, times = np.empty(0, np.uint64), np.empty(0, np.int64)
+        return cls(first_user, nobody, {}, nobody, times, NewerUsers.none(first_user))
 
     @classmethod
     def read(cls, overlay: Overlay, first_user: int) -> Delta:
         """Go on with a written one."""
-        dictionary = overlay.dictionary(first_user)
         return cls(
             first_user,
             overlay.toggles,
             overlay.bitmaps(),
             overlay.entered,
             overlay.entered_ms,
-            dictionary.columns(),
-            dictionary,
+            NewerUsers.read(overlay.dictionary(first_user)),
         )
 
     @property
     def size_bytes(self) -> int:
         """About as many as are written."""
         per_toggle = 12  # the pair, and its place in bitmaps
-        dictionary = self.users.words.nbytes + 3 * self.users.entries.nbytes
-        return self.toggles.size * per_toggle + self.entered.size * 16 + dictionary
+        return self.toggles.size * per_toggle + self.entered.size * 16 + self.users.size_bytes
 
     def after(self, changes: Changes, new_users: NewUsers) -> Delta:
         """Take in effective changes, and users with the next codes."""
@@ -112,22 +105,19 @@ class Delta:
         entered, entered_ms = self._entered_after(
             touched, touched[enters], changes.at_ms[last][enters]
         )
-        users, dictionary = self._users_after(new_users)
         return Delta(
             self.first_user,
             toggled(self.toggles, toggles),
             self._bitmaps_after(toggles),
             entered,
             entered_ms,
-            users,
-            dictionary,
+            self.users.followed_by(new_users),
         )
 
     def without(self, merged: Delta, first_user: int) -> Delta:
         """Give what is left once an earlier state of this is part of the base."""
         places, known = places_in(merged.entered, self.entered)
         known[known] = merged.entered_ms[places[known]] == self.entered_ms[known]
-        users = self.users.behind(len(merged.users))
         toggles = toggled(self.toggles, merged.toggles)
         return Delta(
             first_user,
@@ -135,14 +125,13 @@ class Delta:
             bitmaps_of(toggles),
             self.entered[~known],
             self.entered_ms[~known],
-            users,
-            Dictionary.in_memory(users, first_user),
+            self.users.behind(len(merged.users), first_user),
         )
 
     def sections(self) -> dict[str, NDArray[Any]]:
         """Give the sections of an overlay."""
         return {
-            **self.dictionary.sections(),
+            **self.users.sections(),
             **toggle_sections(self.toggles, self.bitmaps),
             "entered": self.entered,
             "entered_ms": self.entered_ms,
@@ -157,13 +146,6 @@ class Delta:
         left = self.entered[kept]
         coming = Toggling.of(left, pairs)
         return coming.apply(left, pairs), coming.apply(self.entered_ms[kept], at_ms)
-
-    def _users_after(self, new: NewUsers) -> tuple[DictionaryColumns, Dictionary]:
-        if not len(new):
-            return self.users, self.dictionary
-        more = DictionaryColumns.of(new.user_id, new.workspace.astype(np.int64))
-        users = self.users.followed_by(more)
-        return users, Dictionary.in_memory(users, self.first_user)
 
     def _bitmaps_after(self, toggles: NDArray[np.uint64]) -> dict[int, BitMap]:
         bitmaps = self.bitmaps | {

@@ -1,8 +1,9 @@
 """The files of an index, written so that a killed writer leaves a whole generation.
 
 A file gets its name once it is complete; the manifest names it after that, and is itself replaced
-by rename; last, readers are told the new number. Whatever no generation names, a crash left behind:
-the next writer removes it.
+by rename; last, readers are told the new number. Keys alone are appended to a file that has its
+name, before the overlay that tells how many of them count. Whatever no generation names, a crash
+left behind: the next writer removes it.
 
 Nothing is waited for until it is on disk. After a power cut files may be torn; checksums tell, and
 the writer makes the index anew from the store, which is durable. Most overlays are gone before the
@@ -15,6 +16,8 @@ import os
 import re
 import struct
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from heapline.memberships.container import encoded
 from heapline.memberships.generations import (
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PARTIAL: Final = ".part"
-_NUMBERED: Final = re.compile(r"(?:base|overlay)-([0-9]{12})\.index(?:\.part)?")
+_NUMBERED: Final = re.compile(r"(?:base|overlay|newer)-([0-9]{12})\.(?:index|keys)(?:\.part)?")
 _NUMBER: Final = struct.Struct("<Q")
 _MOST: Final = 10**12
 _FOLDER_MODE: Final = 0o750
@@ -71,6 +74,20 @@ class IndexFiles:
         """Write one file."""
         return self._replace(name, encoded(kind, facts, sections))
 
+    def append(self, name: str, at: int, rows: NDArray[Any]) -> None:
+        """Write the end of a file that grows, under its name at once; `at` is how long it was."""
+        path = self.folder / name
+        with file_errors(path), path.open("r+b" if at else "xb", buffering=0) as file:
+            file.seek(at)
+            _write_all(file.fileno(), rows.view(np.uint8).data)
+
+    def size_bytes(self, name: str) -> int:
+        """Tell how long a file is, 0 where it is missing."""
+        try:
+            return (self.folder / name).stat().st_size
+        except OSError:
+            return 0
+
     def publish(self, generations: list[Named]) -> list[Named]:
         """Make the first of some generations current; give those that are kept."""
         kept = generations[:GENERATIONS_KEPT]
@@ -80,7 +97,7 @@ class IndexFiles:
 
     def prune(self, generations: Iterable[Named], also: Collection[str] = ()) -> None:
         """Remove what no generation names, except files that are still being made."""
-        named = {name for each in generations for name in (each.base, each.overlay)}
+        named = {name for each in generations for name in (each.base, each.overlay, each.keys)}
         with file_errors(self.folder):
             for path in self.folder.iterdir():
                 name = path.name

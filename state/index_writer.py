@@ -23,6 +23,7 @@ from heapline.memberships.segments import Freshness, SegmentRow
 from state.index_base import BaseColumns
 from state.index_delta import Delta
 from state.index_files import IndexFiles
+from state.index_keys import KeysFile
 from state.index_merge import Merging
 from state.index_staging import Staged, stage
 from state.payload import KnownMemberships, KnownUsers
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heapline.memberships.base import Base
+    from heapline.memberships.generations import Loaded
     from heapline.memberships.keys import KeyGroup
     from state.raw_changes import RawChanges, SegmentName
 
@@ -68,6 +70,7 @@ class IndexWriter:
         self._base = base
         self._delta = delta
         self._merge_bytes = merge_bytes
+        self._keys = KeysFile(files)
         self._merging = Merging(files)
         self._merging_bytes = merge_bytes
         self._written_bytes = 0
@@ -100,7 +103,7 @@ class IndexWriter:
         writer = cls(files, loaded.base, Delta.read(overlay, loaded.base.users), merge_bytes)
         writer._name(overlay.workspaces, overlay.segments)
         writer.freshness, writer.version = overlay.freshness, overlay.version
-        writer._generations = _named_up_to(folder, overlay.container.path.name, loaded.base)
+        writer._generations = _named_up_to(folder, loaded)
         files.prune(writer._generations)
         return writer
 
@@ -166,7 +169,7 @@ class IndexWriter:
     def find_users(self, groups: Sequence[KeyGroup], count: int) -> NDArray[np.int64]:
         """Give the codes of a column of users, negative where one is unknown."""
         codes = self._base.dictionary.find_many(groups, count)
-        return np.maximum(codes, self._delta.dictionary.find_many(groups, count))
+        return np.maximum(codes, self._delta.users.dictionary.find_many(groups, count))
 
     def holds(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for pairs of codes, none negative, whether the user is in the segment."""
@@ -255,18 +258,21 @@ class IndexWriter:
         self._segments, self._rows = segments, all_rows
 
     def _publish(self, version: int, freshness: Freshness) -> None:
+        keys = self._keys.write(self._delta.users.words, freshness.generation)
         facts = {
             **asdict(freshness),
             "version": version,
             "base": self._base.container.path.name,
             "base_identity": self._base.container.identity,
+            "keys": keys and keys._asdict(),
             "workspaces": list(self._workspaces),
             "segments": [row.facts() for row in self._rows],
         }
         name = overlay_name(freshness.generation)
         path = self._files.write(name, OVERLAY, facts, self._delta.sections())
         self._written_bytes += path.stat().st_size
-        named = Named(freshness.generation, name, self._base.container.path.name)
+        base = self._base.container.path.name
+        named = Named(freshness.generation, name, base, keys and keys.name)
         self._generations = self._files.publish([named, *self._generations])
         self.freshness, self.version = freshness, version
         making = self._merging.making
@@ -297,11 +303,13 @@ def _written(files: IndexFiles, columns: BaseColumns) -> Base:
     return open_base(path)
 
 
-def _named_up_to(folder: Path, overlay: str, base: Base) -> list[Named]:
+def _named_up_to(folder: Path, loaded: Loaded) -> list[Named]:
     """Give the generations that are kept, from the one that is open."""
+    overlay = loaded.overlay.container.path.name
     number = int(overlay.removeprefix("overlay-").removesuffix(".index"))
     older = [named for named in _manifest(folder) if named.generation < number]
-    return [Named(number, overlay, base.container.path.name), *older]
+    base, keys = loaded.base.container.path.name, loaded.overlay.keys.name
+    return [Named(number, overlay, base, keys), *older]
 
 
 def _manifest(folder: Path) -> list[Named]:

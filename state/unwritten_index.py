@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from heapline.memberships.dictionary import Dictionary, DictionaryColumns
+from state.index_newer import NewerUsers
 from state.index_pairs import pairs_of, places_in, toggled
 from state.index_staging import Staged, stage
 
@@ -36,8 +36,7 @@ class UnwrittenIndex:
         self.generation = 0
         self.workspace_codes: dict[str, int] = {}
         self.segment_codes: dict[SegmentName, int] = {}
-        self._users = DictionaryColumns.of([], 0)
-        self._dictionary = Dictionary.in_memory(self._users, 0)
+        self._users = NewerUsers.none(0)
         self._pairs = np.empty(0, np.uint64)
 
     @property
@@ -47,7 +46,7 @@ class UnwrittenIndex:
 
     def find_users(self, groups: Sequence[KeyGroup], count: int) -> NDArray[np.int64]:
         """Give the codes of a column of users, negative where one is unknown."""
-        return self._dictionary.find_many(groups, count)
+        return self._users.dictionary.find_many(groups, count)
 
     def holds(self, users: NDArray[np.int64], segments: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for pairs of codes, none negative, whether the user is in the segment."""
@@ -73,11 +72,7 @@ class UnwrittenIndex:
         new = staged.new_segments
         for workspace, segment in zip(new.workspace.tolist(), new.segment_id, strict=True):
             self.segment_codes[names[workspace], segment] = len(self.segment_codes)
-        if len(staged.new_users):
-            users = staged.new_users
-            more = DictionaryColumns.of(users.user_id, users.workspace.astype(np.int64))
-            self._users = self._users.followed_by(more)
-            self._dictionary = Dictionary.in_memory(self._users, 0)
+        self._users = self._users.followed_by(staged.new_users)
         changed, times = np.unique(
             pairs_of(staged.changes.user, staged.changes.segment), return_counts=True
         )

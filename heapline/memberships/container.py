@@ -1,6 +1,6 @@
 """One file of the index: named sections behind a checked header, read through a memory map.
 
-Format, version 3; all numbers little-endian::
+Format, version 4; all numbers little-endian::
 
     0    8  magic `HEAPLIDX`
     8    4  version
@@ -25,7 +25,7 @@ import struct
 import sys
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC: Final = b"HEAPLIDX"
-VERSION: Final = 3
+VERSION: Final = 4
 _PREAMBLE: Final = struct.Struct("<8sIIQI")
 _CHECK: Final = struct.Struct("<I")
 _PREAMBLE_BYTES: Final = _PREAMBLE.size + _CHECK.size
@@ -50,12 +50,34 @@ if sys.byteorder != "little":  # pragma: no cover
     raise ImportError("the membership index is read in place and needs a little-endian machine")
 
 
+class Summed(NamedTuple):
+    """What is known of a section's checksum, to go on with when the section has grown.
+
+    Attributes:
+        whole: bytes in whole pages.
+        sums: the CRC-32 of their sums.
+        checksum: of all.
+    """
+
+    whole: int = 0
+    sums: int = 0
+    checksum: int = 0
+
+
+NOTHING_SUMMED: Final = Summed()
+
+
+def summed(section: NDArray[np.uint8], known: Summed = NOTHING_SUMMED) -> Summed:
+    """Give a section's checksum, as the format says; `known` is that of its beginning."""
+    whole = section.size - section.size % _PAGE_BYTES
+    pages = section[known.whole : whole].view(np.uint64).reshape(-1, _PAGE_BYTES // 8)
+    sums = zlib.crc32(pages.sum(axis=1, dtype=np.uint64).tobytes(), known.sums)
+    return Summed(whole, sums, zlib.crc32(section[whole:].tobytes(), sums))
+
+
 def checksum(section: NDArray[np.uint8]) -> int:
     """Give a section's checksum, as the format says."""
-    whole = section.size - section.size % _PAGE_BYTES
-    pages = section[:whole].view(np.uint64).reshape(-1, _PAGE_BYTES // 8)
-    sums = pages.sum(axis=1, dtype=np.uint64)
-    return zlib.crc32(section[whole:].tobytes(), zlib.crc32(sums.tobytes()))
+    return summed(section).checksum
 
 
 def encoded(
@@ -137,8 +159,7 @@ def open_container(path: Path, kind: str) -> Container:
     """
     try:
         with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        _ask_for_huge_pages(data)
+            data = map_file(file)
     except (OSError, ValueError) as error:
         raise IndexDamaged(path, f"cannot be read ({error})") from error
     header, first = _header(path, data)
@@ -149,12 +170,20 @@ def open_container(path: Path, kind: str) -> Container:
     return opened
 
 
-def _ask_for_huge_pages(data: mmap.mmap) -> None:
-    """Let the system read the file in large steps, where it can: look-ups miss fewer addresses."""
+def map_file(file: BinaryIO, size_bytes: int = 0) -> mmap.mmap:
+    """Map a file, or so many bytes of it.
+
+    The system reads it in large steps, where it can: look-ups miss fewer addresses.
+
+    Raises:
+        OSError, ValueError: it cannot be mapped, as when it is shorter.
+    """
+    data = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ)
     huge_pages = getattr(mmap, "MADV_HUGEPAGE", None)
     if huge_pages is not None:
         with suppress(OSError):
             data.madvise(huge_pages)
+    return data
 
 
 def _header(path: Path, data: mmap.mmap) -> tuple[dict[str, Any], int]:

@@ -4,12 +4,12 @@ Sections: `keys`, `key_offsets` (uint32, in words of eight bytes, one more than 
 `key_slots` (uint32). What stands in `keys` for each user, from its offset on, is one word
 `code << 32 | hash` and the key (see `heapline.memberships.keys`); a base writes more before that
 word (see `heapline.memberships.base`). A slot names the place of a user's code, counted in halves
-of words, which is odd and so never 0; 0 is a free slot. Slots stand in the order of the hashes,
-each at the first free place from `hash >> 32 - b` on, where `2 ** b` is the smallest power of two
+of words, which is odd and so never 0; 0 is a free slot. A slot stands at the first place from
+`hash >> 32 - b` on that was free when it was written, where `2 ** b` is the smallest power of two
 that is at least eleven fifths of the number of users; the last slot is free. So a look-up is one
-step to that place, and now and then a few to its right; it touches two places of memory, and a
-table is built by sorting. Ids chosen to collide in CRC-32 make their own look-ups slower, never
-wrong.
+step to that place, and now and then a few to its right, and it touches two places of memory. A
+table is built by sorting, in the order of the hashes; what comes later takes what is free. Ids
+chosen to collide in CRC-32 make their own look-ups slower, never wrong.
 """
 
 from __future__ import annotations
@@ -66,6 +66,14 @@ class DictionaryColumns:
         return self.entries.size
 
     @classmethod
+    def read(cls, words: NDArray[np.uint64], offsets: NDArray[np.uint32]) -> DictionaryColumns:
+        """Take what was written before, without its slots."""
+        heads = words[offsets[:-1]]
+        entries = (heads << _HALF) | (heads >> _HALF)
+        entries.sort()
+        return cls(words, offsets, entries)
+
+    @classmethod
     def of(cls, users: Sequence[str], workspaces: int | NDArray[np.int64]) -> DictionaryColumns:
         """Number users in the order given; see `key_groups`."""
         groups = list(key_groups(users, workspaces)) if users else []
@@ -103,8 +111,8 @@ class DictionaryColumns:
         words[offsets[:-1]] -= np.uint64(users) << _HALF
         return DictionaryColumns(words, offsets, entries)
 
-    def slots(self) -> NDArray[np.uint32]:
-        """Lay the entries out as the hash index.
+    def slots(self, spare: int = 0) -> NDArray[np.uint32]:
+        """Lay the entries out as the hash index, with so many free slots more at the end.
 
         Raises:
             ValueError: the keys take over 16 GiB, and slots cannot tell their places.
@@ -116,7 +124,7 @@ class DictionaryColumns:
         order = np.arange(len(self))
         places = np.maximum.accumulate(first - order) + order
         most = int(places[-1]) + 1 if places.size else 0
-        slots = np.zeros(max(1 << (_HASH_BITS - shift), most) + 1, np.uint32)
+        slots = np.zeros(max(1 << (_HASH_BITS - shift), most) + spare + 1, np.uint32)
         codes = (self.entries & _HASH).astype(np.int64)
         slots[places] = 2 * self.offsets[codes] + 1
         return slots
@@ -129,6 +137,7 @@ class Dictionary:
 
     Attributes:
         first_code: the code of the first user here.
+        words, offsets, slots: its sections.
         parts: what `find` needs, to be had in one step: the slots, as a view, whose items are plain
             integers, twice as fast as an array's; how far a hash is shifted to its first slot; what
             the keys stand in; where a key would stand there whose slot says 0; and the words by
@@ -152,11 +161,11 @@ class Dictionary:
         count = int(offsets[-1])
         self._users = offsets.size - 1
         self._start = start
-        self._offsets = offsets
+        self.offsets = offsets
         self._offset_view = offsets.data
-        self._slots = slots
-        self._words = np.frombuffer(texts, np.uint64, count, start) if count else _NO_WORDS
-        self._halves = self._words.view(np.uint32)
+        self.slots = slots
+        self.words = np.frombuffer(texts, np.uint64, count, start) if count else _NO_WORDS
+        self._halves = self.words.view(np.uint32)
         self._texts = texts
         self._shift = shift_for(self._users)
         self.first_code = first_code
@@ -210,13 +219,11 @@ class Dictionary:
 
     def sections(self) -> dict[str, NDArray[Any]]:
         """Give the sections of a file; those of one in memory."""
-        return dict(zip(SECTIONS, (self._words, self._offsets, self._slots), strict=True))
+        return dict(zip(SECTIONS, (self.words, self.offsets, self.slots), strict=True))
 
     def columns(self) -> DictionaryColumns:
         """Give back what it was written from, local codes counted from 0."""
-        heads = self._words.take(self._slots[self._slots != 0] >> 1)
-        entries = (heads << _HALF) | (heads >> _HALF)  # in the order of hashes, as slots are
-        return DictionaryColumns(self._words, self._offsets, entries)
+        return DictionaryColumns.read(self.words, self.offsets)
 
     def _find_group(self, group: KeyGroup) -> NDArray[np.int64]:
         if group.length > LONG_BYTES:
@@ -228,7 +235,7 @@ class Dictionary:
         for key_word in group.words.T:
             # What is read behind a shorter key is of no account: the keys differ before that.
             word += 1
-            equal &= self._words.take(word, mode="clip") == key_word
+            equal &= self.words.take(word, mode="clip") == key_word
         codes = self._halves.take(slots, mode="clip").astype(np.int64)
         codes += self.first_code
         others = np.flatnonzero(~equal)
@@ -243,11 +250,11 @@ class Dictionary:
         For a few hashes, whose search would go on for long, it is another one's.
         """
         at = (hashes >> np.uint32(self._shift)).astype(np.int64)
-        slots = self._slots.take(at, mode="clip")
+        slots = self.slots.take(at, mode="clip")
         rows = left = np.flatnonzero(self._differ(slots, hashes))
         while rows.size > _FEW:
             at, hashes = at[left] + 1, hashes[left]
-            further = slots[rows] = self._slots.take(at, mode="clip")
+            further = slots[rows] = self.slots.take(at, mode="clip")
             left = np.flatnonzero(self._differ(further, hashes))
             rows = rows[left]
         return slots

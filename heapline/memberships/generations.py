@@ -1,10 +1,12 @@
 """Which files make up a generation, and how the newest whole one is found.
 
 A folder holds `base-N.index` and `overlay-N.index` (N: the generation in which the file was
-written, twelve digits), none of which ever changes once it is named; `manifest.json`, which names
-up to three generations, newest first, and is replaced by rename; and `published`, eight bytes with
-the newest generation's number, which is written in place after the rename: readers map it, so that
-looking for news costs them one memory access. Nobody waits for anybody.
+written, twelve digits), none of which ever changes once it is named; `newer-N.keys`
+(`heapline.memberships.newer_keys`), which only grow, and of which a generation reads what was there
+when it was made; `manifest.json`, which names up to three generations, newest first, and is
+replaced by rename; and `published`, eight bytes with the newest generation's number, which is
+written in place after the rename: readers map it, so that looking for news costs them one memory
+access. Nobody waits for anybody.
 
 A generation counts once the manifest names it. If the manifest cannot be read, every overlay in the
 folder is tried instead, newest first: files are complete or fail their checks.
@@ -26,20 +28,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from heapline.memberships.newer_keys import NewerKeys
+
 MANIFEST: Final = "manifest.json"
 PUBLISHED: Final = "published"
 PUBLISHED_BYTES: Final = 8
 GENERATIONS_KEPT: Final = 3
-FORMAT: Final = 1
+FORMAT: Final = 2
 _TRIES: Final = 5
 
 
 class Named(NamedTuple):
-    """A generation by the names of its files."""
+    """A generation by the names of its files; `keys` is None where nobody came after the base."""
 
     generation: int
     overlay: str
     base: str
+    keys: str | None
 
 
 class Loaded(NamedTuple):
@@ -65,6 +70,11 @@ def overlay_name(generation: int) -> str:
     return f"overlay-{generation:012d}.index"
 
 
+def keys_name(generation: int) -> str:
+    """Name the keys begun in a generation."""
+    return f"newer-{generation:012d}.keys"
+
+
 def manifest_bytes(generations: Sequence[Named]) -> bytes:
     """Write a manifest; newest first."""
     rows = [named._asdict() for named in generations]
@@ -83,7 +93,9 @@ def read_manifest(folder: Path) -> list[Named]:
         written: dict[str, Any] = orjson.loads(path.read_bytes())
         rows, check = written["generations"], written["checksum"]
         if written["format"] != FORMAT:
-            raise IndexDamaged(path, f"is of format {written['format']}; this program reads 1")
+            raise IndexDamaged(
+                path, f"is of format {written['format']}; this program reads {FORMAT}"
+            )
         if zlib.crc32(orjson.dumps(rows)) != check:
             raise IndexDamaged(path, "its checksum does not match")
         return [Named(**row) for row in rows]
@@ -91,12 +103,15 @@ def read_manifest(folder: Path) -> list[Named]:
         raise IndexDamaged(path, f"cannot be read ({error})") from error
 
 
-def load_newest(folder: Path, known: Base | None = None) -> Loaded:
+def load_newest(
+    folder: Path, known: Base | None = None, known_keys: NewerKeys | None = None
+) -> Loaded:
     """Open the newest generation that is whole.
 
     Args:
         folder: the index.
         known: a base that is open already, not to be opened again.
+        known_keys: see `open_overlay`.
 
     Raises:
         IndexUnavailable: there is none; the message tells what is wrong with each.
@@ -107,7 +122,8 @@ def load_newest(folder: Path, known: Base | None = None) -> Loaded:
         candidates, news = _candidates(folder, damage)
         for overlay in candidates:
             try:
-                return _opened(folder, overlay, known, damage)
+                opened = open_overlay(folder / overlay, known_keys)
+                return Loaded(_base_of(folder, opened, known), opened, tuple(damage))
             except IndexDamaged as error:
                 damage.append(str(error))
         # A slow reader's files may have been removed meanwhile; then there is a newer manifest.
@@ -149,11 +165,11 @@ def _candidates(folder: Path, damage: list[str]) -> tuple[list[str], object]:
     return [each.overlay for each in named], named
 
 
-def _opened(folder: Path, name: str, known: Base | None, damage: list[str]) -> Loaded:
-    overlay = open_overlay(folder / name)
+def _base_of(folder: Path, overlay: Overlay, known: Base | None) -> Base:
     if known is not None and known.container.identity == overlay.base_identity:
-        return Loaded(known, overlay, tuple(damage))
+        return known
     base = open_base(folder / overlay.base_name)
     if base.container.identity != overlay.base_identity:
+        name = overlay.container.path.name
         raise IndexDamaged(folder / overlay.base_name, f"is not the base {name} stands on")
-    return Loaded(base, overlay, tuple(damage))
+    return base

@@ -1,12 +1,12 @@
 """The overlay of a generation: how it differs from its base, in one small file.
 
 Kind `overlay`; facts: `generation`, `version` (of the store it reflects), `position` (topic
-partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `workspaces` and
-`segments` (all of them, in the order of their codes). Sections: the dictionary's, for users who
-came after the base, with codes that go on behind it; `toggles` (uint64, `user << 32 | segment`,
-ascending): the memberships in which generation and base differ, whichever of the two has them;
-`toggle_starts` (uint32), where in `toggles` every 256 users begin, up to the last who differs, and
-where these end;
+partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `keys`
+(`heapline.memberships.newer_keys`), `workspaces` and `segments` (all of them, in the order of their
+codes). Sections: the dictionary's, without its `keys`, for users who came after the base, with
+codes that go on behind it; `toggles` (uint64, `user << 32 | segment`, ascending): the memberships
+in which generation and base differ, whichever of the two has them; `toggle_starts` (uint32), where
+in `toggles` every 256 users begin, up to the last who differs, and where these end;
 `toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
 in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
 (uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
@@ -27,6 +27,7 @@ from pyroaring import BitMap
 from heapline.memberships.base import Bitmaps
 from heapline.memberships.container import open_container
 from heapline.memberships.dictionary import Dictionary
+from heapline.memberships.newer_keys import ToldKeys, open_keys
 from heapline.memberships.segments import Freshness, SegmentRow
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from heapline.memberships.container import Container
+    from heapline.memberships.newer_keys import NewerKeys
 
 KIND: Final = "overlay"
 _USER_BITS: Final = 32
@@ -48,6 +50,7 @@ class Overlay:
 
     Attributes:
         container: its file.
+        keys: those of the users who came after the base.
         freshness: generation, position and time.
         version: of the store it reflects.
         base_name, base_identity: what it stands on.
@@ -56,9 +59,10 @@ class Overlay:
         changed: the users who differ from the base.
     """
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, keys: NewerKeys) -> None:
         facts = container.facts
         self.container = container
+        self.keys = keys
         self.freshness = Freshness(facts["generation"], facts["position"], facts["as_of_ms"])
         self.version: int = facts["version"]
         self.base_name: str = facts["base"]
@@ -79,7 +83,9 @@ class Overlay:
 
     def dictionary(self, first_code: int) -> Dictionary:
         """Give the users who came after the base."""
-        return Dictionary.mapped(self.container, first_code)
+        offsets = self.container.array("key_offsets", np.uint32)
+        slots = self.container.array("key_slots", np.uint32)
+        return Dictionary(self.keys.data, 0, offsets, slots, first_code)
 
     def bitmap(self, segment: int) -> BitMap:
         """Give the users whose membership in a segment differs from the base; not to be changed."""
@@ -150,10 +156,17 @@ def bitmap_sections(name: str, offsets: str, written: list[bytes]) -> dict[str, 
     return {name: np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets: ends}
 
 
-def open_overlay(path: Path) -> Overlay:
-    """Map an overlay.
+def open_overlay(path: Path, known: NewerKeys | None = None) -> Overlay:
+    """Map an overlay, and the keys of the users who came after its base.
+
+    Args:
+        path: its file.
+        known: keys that are open already, maybe fewer; what was checked is not checked again.
 
     Raises:
-        IndexDamaged: see `open_container`.
+        IndexDamaged: see `open_container` and `open_keys`.
     """
-    return Overlay(open_container(path, KIND))
+    container = open_container(path, KIND)
+    keys = container.facts["keys"]
+    told = None if keys is None else ToldKeys(**keys)
+    return Overlay(container, open_keys(path.parent, told, known))

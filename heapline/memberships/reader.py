@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heapline.memberships.evaluation import AudienceCount, Evaluation
     from heapline.memberships.member_set import MemberSet
     from heapline.memberships.members_page import MembersPage
+    from heapline.memberships.newer_keys import NewerKeys
     from heapline.memberships.segments import Freshness, SegmentRow
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class MembershipReader:
         self._damage: tuple[str, ...] = ()
         self._published = map_published(self._folder)
         self._seen = self._published[0]
+        self._keys: NewerKeys | None = None
         self._view = self._loaded(None)
 
     @property
@@ -221,7 +223,9 @@ class MembershipReader:
         return self._view
 
     def _loaded(self, current: Memberships | None) -> Memberships:
-        loaded = load_newest(self._folder, None if current is None else current.base)
+        base = None if current is None else current.base
+        loaded = load_newest(self._folder, base, self._keys)
+        self._keys = loaded.overlay.keys
         self._tell(loaded.damage)
         number = loaded.overlay.freshness.generation
         if current is not None and number == current.freshness.generation:

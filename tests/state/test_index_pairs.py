@@ -134,5 +134,7 @@ def test_a_merge_may_end_at_any_later_moment(
                 delta, base = delta.without(merged.delta, merged.base.users), merged.base
             assert told(base, delta) == history.entered_at_ms
             known = [base.dictionary.text(code) for code in range(base.users)]
-            known += [delta.dictionary.text(base.users + at) for at in range(len(delta.users))]
+            known += [
+                delta.users.dictionary.text(base.users + at) for at in range(len(delta.users))
+            ]
             assert known[6:] == [f"new user {number + 1}" for number in range(history.users)]

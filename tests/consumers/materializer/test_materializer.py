@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from heapline.heap.connection import Connection
 from heapline.kafka.topics import MEMBERSHIPS as MEMBERSHIPS_TOPIC
 from heapline.kafka.topics import OUTCOME_COUNTS, Names
 from heapline.kafka.topics import SEGMENTS as SEGMENTS_TOPIC
-from heapline.memberships import MembershipReader
+from heapline.memberships import IndexUnavailable, MembershipReader
+from heapline.memberships.container import VERSION
 from heapline.settings import MaterializerSettings
 from heapline.words import Workspace
 from state.errors import StoreOutOfStep
@@ -165,6 +167,21 @@ def test_an_index_that_disagrees_is_built_anew(node: Node) -> None:
     IndexWriter.build(StateFolder(node.state).index, version=version).close()
     totals = node.catch_up(brokers(3), topic("ada", "bob", "eve"))
     assert totals.index_built
+    node.check("ada", "bob", "eve")
+
+
+def test_an_index_of_an_older_version_is_built_anew(node: Node) -> None:
+    """Whatever its files hold, and though the store is the one it was made from."""
+    node.catch_up(brokers(3), topic("ada", "bob", "eve"))
+    folder = StateFolder(node.state).index
+    for path in folder.glob("*.index"):
+        written = bytearray(path.read_bytes())
+        written[8:12] = (VERSION - 1).to_bytes(4, "little")
+        written[28:32] = zlib.crc32(written[:28]).to_bytes(4, "little")
+        path.write_bytes(written)
+    with pytest.raises(IndexUnavailable, match=f"is of version {VERSION - 1}"):
+        MembershipReader(folder)
+    assert node.catch_up(brokers(3)).index_built
     node.check("ada", "bob", "eve")
 
 

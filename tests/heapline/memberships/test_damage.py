@@ -144,7 +144,7 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
     written[8:12] = (2).to_bytes(4, "little")
     written[28:32] = zlib.crc32(written[:28]).to_bytes(4, "little")
     path.write_bytes(written)
-    with pytest.raises(IndexDamaged, match="is of version 2; this program reads 3"):
+    with pytest.raises(IndexDamaged, match="is of version 2; this program reads 4"):
         open_container(path, "base")
 
 
