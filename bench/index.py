@@ -16,8 +16,7 @@ from bench.index_rivals import held_by, rivals
 from bench.installation import wait_until
 from bench.report import Section, judged, table
 from heapline.memberships import MembershipReader
-from heapline.memberships.base import beside_lengths, beside_words
-from heapline.memberships.keys import WORD_BYTES
+from state.index_rows import without_rows
 
 if TYPE_CHECKING:
     from bench.filled_index import Filled
@@ -91,7 +90,7 @@ def _restart(index: Path, filled: Filled) -> float:
 def _sizes(index: Path, filled: Filled) -> dict[str, float]:
     base = MembershipReader(index).pinned().base
     container, memberships = base.container, filled.memberships
-    beside = WORD_BYTES * int(beside_words(beside_lengths(base.row_lengths)).sum())
+    beside = container.bytes_of("keys") - without_rows(base).words.nbytes  # with its padding
     rows = container.bytes_of("rows", "row_offsets") + beside
     dictionary = container.bytes_of("keys", "key_offsets", "key_slots") - beside
     return {

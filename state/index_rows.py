@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from heapline.memberships.base import Base
 
+_LINE_WORDS: Final = 8
+"""So many words come from memory at once: a cache line."""
+_MOST_PADDING: Final = 0.25
+"""Of the words there are without it."""
+_PADDING: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""The last word of padding; no key has such a word."""
 _BLOCK: Final = 1 << 16
 """So many users at a time: what is made of them on the way stays in the cache."""
 
@@ -23,6 +29,9 @@ def with_rows(
     users: DictionaryColumns, rows: NDArray[np.uint8], lengths: NDArray[np.integer]
 ) -> DictionaryColumns:
     """Write the row of every user before the word of the user's code.
+
+    Before the rows stands padding so that each user ends with a cache line, unless that makes them
+    much longer. So a look-up of one that is short enough waits for one line of memory, not for two.
 
     Args:
         users: without rows.
@@ -35,9 +44,13 @@ def with_rows(
     if beside.sum() != rows.size:
         rows = rows[np.repeat(beside == lengths, lengths)]
     taken = beside_words(beside)
-    begins = users.offsets[:-1].astype(np.int64) + np.cumsum(taken)
+    padding = _padding(taken + np.diff(users.offsets))
+    begins = users.offsets[:-1].astype(np.int64) + np.cumsum(taken + padding)
+    ends = (begins - taken)[padding > 0]
+    taken += padding
     words = np.zeros(users.words.size + int(taken.sum()), np.uint64)
     words[~_in_rows(begins, taken, words.size)] = users.words
+    words[ends - 1] = _PADDING
     _put(words.view(np.uint8), WORD_BYTES * begins - 1, rows, beside)
     offsets = np.append(begins, words.size).astype(np.uint32)
     return DictionaryColumns(words, offsets, users.entries)
@@ -49,9 +62,22 @@ def without_rows(base: Base) -> DictionaryColumns:
     if not base.rows_beside or not len(users):
         return users
     taken = beside_words(beside_lengths(base.row_lengths))
+    taken += _padding_before(users.offsets[:-1] - taken, users.words)
     words = users.words[~_in_rows(users.offsets[:-1], taken, users.words.size)]
     offsets = users.offsets - np.append(np.cumsum(taken), taken.sum())
     return DictionaryColumns(words, offsets.astype(np.uint32), users.entries)
+
+
+def _padding(words: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Tell how many words to put before users of so many, with their rows."""
+    padding = -words.astype(np.int64) % _LINE_WORDS
+    return padding if padding.sum() <= _MOST_PADDING * words.sum() else np.zeros_like(padding)
+
+
+def _padding_before(begins: NDArray[np.integer], words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Tell how many words of padding end where rows begin."""
+    are_padded = words.take(begins - 1, mode="clip") == _PADDING
+    return np.where(are_padded, begins % _LINE_WORDS, 0)
 
 
 def _in_rows(

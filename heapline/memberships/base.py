@@ -14,7 +14,8 @@ milliseconds since 1970-01-01 UTC, ascending). `rows` and `row_moments` are uint
 Where `rows` is uint8, a user's row stands once more in `keys`, so that whoever found the user finds
 the segments in the same place of memory: right before the word of the user's code is one byte that
 says how many, before it are their codes, and before these zeros up to a multiple of eight bytes.
-The byte of a user in more than 254 segments says 0.
+The byte of a user in more than 254 segments says 0. Before that may be words of no meaning: the
+writer lets users end with cache lines where that takes little more room.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -101,21 +102,31 @@ def test_segments_that_come_later(tmp_path: Path, *, merged: bool) -> None:
     agree(reader, held, count)
 
 
-def test_a_base_gives_its_users_back(tmp_path: Path) -> None:
-    """As they were before their rows stood with them."""
-    sizes = np.arange(200) % 7
-    ids = np.array([f"{'x' * (n % 40)}{n}" for n in range(200)], np.object_)
-    users = KnownUsers(np.zeros(200, np.uint32), ids)
-    segment, user = np.nonzero(np.arange(7)[:, None] < sizes)
+@pytest.mark.parametrize(
+    ("ids", "padded"),
+    [
+        ([f"{'x' * (n % 40)}{n}" for n in range(200)], False),  # would take half as much again
+        ([str(UUID(int=n)) for n in range(200)], True),
+        ([f"{n:095}" for n in range(200)], True),
+    ],
+    ids=["of many lengths", "UUIDs", "longer than a line"],
+)
+def test_a_base_gives_its_users_back(tmp_path: Path, ids: list[str], *, padded: bool) -> None:
+    """As they were before their rows stood with them, and padded to lines of the cache."""
+    sizes = np.arange(200) % 12
+    users = KnownUsers(np.zeros(200, np.uint32), np.array(ids, np.object_))
+    segment, user = np.nonzero(np.arange(12)[:, None] < sizes)
     known = KnownMemberships.of(
         segment.astype(np.uint32), user.astype(np.uint32), np.zeros(user.size, np.int64)
     )
-    with IndexWriter.build(tmp_path, ["acme"], users, segments(7), known):
+    with IndexWriter.build(tmp_path, ["acme"], users, segments(12), known):
         base = MembershipReader(tmp_path).pinned().base
-    given, expected = without_rows(base), BaseColumns.known(users, 7, known).users
+    given, expected = without_rows(base), BaseColumns.known(users, 12, known).users
     assert given.words.tolist() == expected.words.tolist()
     assert given.offsets.tolist() == expected.offsets.tolist()
     assert given.entries.tolist() == expected.entries.tolist()
     rows = np.concatenate([np.arange(size, dtype=np.uint8) for size in sizes])
     written = with_rows(given, rows, sizes)
     assert written.words.tolist() == base.dictionary.columns().words.tolist()
+    ends = written.offsets[:-1] + np.diff(given.offsets)
+    assert (ends % 8 == 0).all() == padded
