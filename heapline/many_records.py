@@ -38,3 +38,14 @@ def expect_many_records(longest_kept_bytes: int = 32 * _MIB) -> None:
     if mallopt is not None:  # other systems' malloc has other habits
         for option, value in (*_MALLOC, (_MMAP_THRESHOLD, longest_kept_bytes)):
             mallopt(option, value)
+
+
+def give_back_free_memory() -> None:
+    """Give whole free pages back to the kernel, wherever in the heap they are; takes milliseconds.
+
+    Worth it where much went that nothing of the same size follows: the kernel fills what is taken
+    again with zeros.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

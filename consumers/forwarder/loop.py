@@ -16,6 +16,7 @@ from consumers.forwarder.totals import Totals
 from consumers.forwarder.verdict import Verdict
 from heapline.clock import Deadline
 from heapline.kafka.clients import translated
+from heapline.many_records import give_back_free_memory
 from heapline.telemetry import metrics
 from heapline.telemetry.logs import logger
 
@@ -102,6 +103,7 @@ class ForwarderLoop:
         self._checkpoint_at = 0.0
         self._started_ms = 0
         self._full = False
+        self._moved = 0
         self._quiet = True
         self._deadline: Deadline | None = None
         """Once a stop was asked for: until when everything must be over."""
@@ -208,6 +210,9 @@ class ForwarderLoop:
 
     def _mind_memory(self) -> None:
         """Read no more events while too much is held; polling goes on."""
+        if self._moved >= _WRITTEN_AT_ONCE:
+            give_back_free_memory()  # what was deferred leaves holes that nothing else fits into
+            self._moved = 0
         held, bound = self._dispatcher.settling.held_bytes, self._settings.memory_bytes
         if held >= bound:
             self._full = True
@@ -283,6 +288,7 @@ class ForwarderLoop:
 
     def _committed(self, checkpoint: Checkpoint) -> None:
         self._dispatcher.settling.let_go(checkpoint)
+        self._moved += checkpoint.moved()
         for kind, count in self.totals.add(checkpoint).items():
             metrics.RECORDS_SETTLED.labels(*kind).inc(count)
 
