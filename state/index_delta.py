@@ -17,6 +17,7 @@ from state.index_pairs import (
     pairs_of,
     places_in,
     segments_of,
+    stand_behind,
     toggled,
     users_of,
 )
@@ -140,6 +141,8 @@ class Delta:
     def _entered_after(
         self, touched: NDArray[np.uint64], pairs: NDArray[np.uint64], at_ms: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        if stand_behind(self.entered, touched):
+            return np.append(self.entered, pairs), np.append(self.entered_ms, at_ms)
         places, found = places_in(self.entered, touched)
         kept = np.ones(self.entered.size, np.bool_)
         kept[places[found]] = False

@@ -39,6 +39,11 @@ def places_in(
     return places, found
 
 
+def stand_behind(column: NDArray[np.uint64], pairs: NDArray[np.uint64]) -> bool:
+    """Tell whether all pairs come after a column's, as those of new users do; both ascend."""
+    return not column.size or not pairs.size or bool(pairs[0] > column[-1])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Toggling:
     """How a sorted column changes when pairs that are in go out, and others come in.
@@ -75,6 +80,8 @@ class Toggling:
 def toggled(column: NDArray[np.uint64], toggles: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Give the exclusive or of two columns, both ascending and without repetition."""
     both = np.concatenate([column, toggles])
+    if stand_behind(column, toggles):
+        return both
     both.sort(kind="stable")  # notices that it is two sorted columns, and merges them
     again = both[1:] == both[:-1]
     if not again.any():

@@ -15,7 +15,7 @@ from state.index_base import BaseColumns
 from state.index_delta import Delta
 from state.index_files import IndexFiles
 from state.index_merge import Merged, write_merged
-from state.index_pairs import Toggling, pairs_of, segments_of, toggled, users_of
+from state.index_pairs import Toggling, pairs_of, segments_of, stand_behind, toggled, users_of
 from state.payload import Changes, KnownMemberships, KnownUsers, NewUsers
 
 if TYPE_CHECKING:
@@ -42,6 +42,17 @@ def test_toggling_is_the_exclusive_or(column: np.ndarray, toggles: np.ndarray) -
     toggling = Toggling.of(column, toggles)
     beside = toggling.apply(column * np.uint64(2), toggling.added * np.uint64(2))
     assert beside.tolist() == [2 * pair for pair in wanted]
+
+
+@given(pairs, pairs, st.integers(35, 45))
+def test_pairs_of_new_users_stand_behind_all_others(
+    column: np.ndarray, toggles: np.ndarray, further: int
+) -> None:
+    """Then nothing is to be moved; only then is it taken to be so."""
+    toggles = toggles + np.uint64(further)
+    behind = not {each for each in toggles.tolist() if each <= max(column.tolist(), default=-1)}
+    assert stand_behind(column, toggles) is behind
+    assert toggled(column, toggles).tolist() == sorted({*column.tolist()} ^ {*toggles.tolist()})
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 2), st.integers(0, 2**32 - 2)), max_size=20))
