@@ -79,7 +79,7 @@ class IndexFiles:
         path = self.folder / name
         with file_errors(path), path.open("r+b" if at else "xb", buffering=0) as file:
             file.seek(at)
-            _write_all(file.fileno(), rows.view(np.uint8).data)
+            _write_all(file.fileno(), [rows.view(np.uint8).data])
 
     def size_bytes(self, name: str) -> int:
         """Tell how long a file is, 0 where it is missing."""
@@ -109,8 +109,7 @@ class IndexFiles:
         path, partial = self.folder / name, self.folder / (name + PARTIAL)
         with file_errors(path):
             with partial.open("wb", buffering=0) as file:
-                for piece in pieces:
-                    _write_all(file.fileno(), piece)
+                _write_all(file.fileno(), pieces)
             partial.replace(path)
         return path
 
@@ -135,7 +134,17 @@ class IndexFiles:
                 os.close(number)
 
 
-def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
-    left = memoryview(piece).cast("B")
+def left_of(pieces: list[memoryview], written: int) -> list[memoryview]:
+    """Give what is left of pieces of bytes, of which so many are written."""
+    for at, piece in enumerate(pieces):
+        if written < len(piece):
+            return [piece[written:], *pieces[at + 1 :]]
+        written -= len(piece)
+    return []
+
+
+def _write_all(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write in one step, if the system does; in many it would keep a file in smaller pages."""
+    left = [memoryview(piece).cast("B") for piece in pieces]
     while left:
-        left = left[os.write(descriptor, left) :]
+        left = left_of(left, os.writev(descriptor, left))
