@@ -207,7 +207,7 @@ class ForwarderSettings(_Section):
     """How the forwarder batches, waits, retries and gives up."""
 
     memory_bytes: int = Field(
-        72 * 1024 * 1024,
+        64 * 1024 * 1024,
         ge=8 * 1024 * 1024,
         description="Bound on records held in memory; partitions pause beyond it.",
     )

@@ -15,18 +15,14 @@ if TYPE_CHECKING:
     from consumers.forwarder.intake import Intake
     from heapline.kafka.codec import Decoder
 
-_HABITS: Final = {
-    "POLARS_MAX_THREADS": "1",
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:500,muzzy_decay_ms:0",
-}
-"""Of polars, unless somebody says otherwise. One thread: batches are small, and idle workers cost
-more than they give. What its allocator (jemalloc) has not used for half a second goes back to the
-kernel; by its own habit it stays with the process until the machine runs short of memory."""
 _MODULES: Final = ("consumers.forwarder.message_columns", "consumers.forwarder.intake")
 
 
 class Intakes:
     """Makes an `Intake`.
+
+    One thread for polars, unless somebody says otherwise: batches are small, and idle workers cost
+    more than they give.
 
     Args:
         dispatcher, decoder: see there.
@@ -36,8 +32,7 @@ class Intakes:
         self._dispatcher = dispatcher
         self._decoder = decoder
         self._prepared = False
-        for name, value in _HABITS.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
     def prepare(self) -> None:
         """Import what it takes, beside whatever else goes on."""

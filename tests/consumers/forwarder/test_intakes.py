@@ -42,7 +42,6 @@ from consumers.forwarder.intakes import Intakes
 heavy = ("polars", "numpy", "consumers.forwarder.intake", "consumers.forwarder.message_columns")
 intakes = Intakes(None, None)
 print("polars's threads:", os.environ["POLARS_MAX_THREADS"])
-print("its allocator:", os.environ["_RJEM_MALLOC_CONF"])
 print("before:", [name for name in heavy if name in sys.modules])
 if "prepared" in sys.argv:
     intakes.prepare()
@@ -57,8 +56,7 @@ if "prepared" in sys.argv:
 
 def found(*arguments: str, **environment: str) -> list[str]:
     """Say what a fresh process finds."""
-    habits = {"POLARS_MAX_THREADS", "_RJEM_MALLOC_CONF"}
-    kept = {name: each for name, each in os.environ.items() if name not in habits}
+    kept = {name: each for name, each in os.environ.items() if name != "POLARS_MAX_THREADS"}
     done = subprocess.run(
         [sys.executable, "-c", _FOUND, *arguments],
         capture_output=True,
@@ -77,7 +75,6 @@ def test_nothing_heavy_is_imported_until_there_is_need() -> None:
     """A lone event waits for neither polars nor numpy; preparing brings both, in one thread."""
     assert found("prepared") == [
         "polars's threads: 1",
-        "its allocator: dirty_decay_ms:500,muzzy_decay_ms:0",
         "before: []",
         "missing: []",
         "begun: ['import']",
@@ -85,19 +82,14 @@ def test_nothing_heavy_is_imported_until_there_is_need() -> None:
 
 
 @pytest.mark.slow
-def test_whoever_sets_polars_habits_is_heard() -> None:
-    """Ours are the default only."""
-    assert found(POLARS_MAX_THREADS="3", _RJEM_MALLOC_CONF="narenas:2") == [
-        "polars's threads: 3",
-        "its allocator: narenas:2",
-        "before: []",
-    ]
+def test_whoever_sets_polars_threads_is_heard() -> None:
+    """One is the default only."""
+    assert found(POLARS_MAX_THREADS="3") == ["polars's threads: 3", "before: []"]
 
 
 def test_an_intake_takes_for_this_dispatcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unprepared, too: what it takes is noted there, and what it cannot decide comes back."""
     monkeypatch.setenv("POLARS_MAX_THREADS", "1")
-    monkeypatch.setenv("_RJEM_MALLOC_CONF", "")
     decoder = Decoder("CommandAIEvent", FakeSchemas({}))
     connections = FakeConnections().table
     dispatcher = Dispatcher(
