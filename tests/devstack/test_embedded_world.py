@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kafka
 _STANDS_STILL_SECONDS = 3.5
-_DROPPED_AT_MOST = 2
 _UP = [sys.executable, "-c", "from cli.dev import app; app()", "up", "--data"]
 
 
@@ -67,26 +66,13 @@ def _read(world: World, topic: str) -> bytes | None:
 
 
 def test_ctrl_c_in_mid_start_ends_everything(folder: Path) -> None:
-    """Interrupted in the middle of the start, `dev up` ends what it started and says so.
-
-    An interrupt that arrives while a destructor runs is dropped by Python itself, and the start
-    goes on to its end: then another one is interrupted.
-    """
-    code, told = _interrupted(folder)
-    for _ in range(_DROPPED_AT_MOST):
-        if code == 0:
-            Stack(folder).down()
-            code, told = _interrupted(folder)
-    assert code == 1, told
-    assert "Interrupted" in told
-    assert processes_of(folder) == []
-
-
-def _interrupted(folder: Path) -> tuple[int, str]:
+    """Interrupted in the middle of the start, `dev up` ends what it started and says so."""
     with _start_in_background(folder) as running:
         os.killpg(running.pid, signal.SIGINT)
         _, told = running.communicate(timeout=120)
-    return running.returncode, told
+    assert running.returncode == 1
+    assert "Interrupted" in told
+    assert processes_of(folder) == []
 
 
 def test_a_killed_start_is_completed(folder: Path) -> None:
