@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from heapline.memberships.dictionary import Dictionary, DictionaryColumns, shift_for
+from heapline.memberships.dictionary import Dictionary, DictionaryColumns, must_fit, shift_for
 from state.growing import Growing
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ class NewerUsers:
         """Number more users behind these.
 
         Raises:
-            ValueError: see `DictionaryColumns.slots`.
+            ValueError: see `must_fit`.
         """
         if not len(new):
             return self
         more = DictionaryColumns.of(new.user_id, new.workspace.astype(np.int64))
+        must_fit(len(self) + len(more), len(self.words) + more.words.size)
         begins, end = more.offsets[:-1], self.offsets.rows[-1]
         hashes = more.words[begins].astype(np.uint32)
         more.words[begins] += np.uint64(len(self)) << _HALF

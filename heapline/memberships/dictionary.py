@@ -48,6 +48,16 @@ def shift_for(users: int) -> int:
     return _HASH_BITS - (-(-users * 11 // 5) - 1).bit_length() if users else _HASH_BITS
 
 
+def must_fit(users: int, words: int) -> None:
+    """Refuse users whose keys take more words than slots can tell places of: 16 GiB.
+
+    Raises:
+        ValueError: they do.
+    """
+    if 2 * words >= 1 << 32:
+        raise ValueError(f"{users:,} users are more than one index can hold")
+
+
 @dataclass(frozen=True, slots=True)
 class DictionaryColumns:
     """What a dictionary is written from.
@@ -115,10 +125,9 @@ class DictionaryColumns:
         """Lay the entries out as the hash index, with so many free slots more at the end.
 
         Raises:
-            ValueError: the keys take over 16 GiB, and slots cannot tell their places.
+            ValueError: see `must_fit`.
         """
-        if 2 * self.words.size >= 1 << 32:
-            raise ValueError(f"{len(self):,} users are more than one index can hold")
+        must_fit(len(self), self.words.size)
         shift = shift_for(len(self))
         first = (self.entries >> np.uint64(32 + shift)).astype(np.int64)
         order = np.arange(len(self))

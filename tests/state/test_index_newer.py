@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heapline.memberships.dictionary import NOBODY, Dictionary, DictionaryColumns
 from heapline.memberships.keys import key_groups, tail_of
+from state.growing import Growing
 from state.index_newer import NewerUsers
 from state.payload import NewUsers
 
@@ -127,3 +130,11 @@ def test_a_table_without_room_at_its_end_is_laid_out_anew() -> None:
     for name in last[1:]:
         users = users.followed_by(new([name]))
     see(users, last)
+
+
+def test_more_keys_than_slots_can_tell_are_refused() -> None:
+    """Also where the table has room: a slot's number would begin from 0 again."""
+    some = NewerUsers.none(FIRST_CODE).followed_by(new(["a", "b", "c", "d", "e"]))
+    words = np.broadcast_to(np.uint64(0), (1 << 31) - 2)
+    with pytest.raises(ValueError, match="6 users are more than one index can hold"):
+        replace(some, words=Growing(words)).followed_by(new(["f"]))
