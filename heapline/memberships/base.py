@@ -161,11 +161,16 @@ class Base:
         # A negative code is a large one without its sign.
         inside = users.view(np.uint64) < self.users
         inside &= wanted.view(np.uint64) < self.segments
-        container = wanted * self._containers + (users >> CONTAINER_BITS)
-        place = self._bit_places.take(container, mode="clip")
-        bits = self._bits.take(place + ((users & _IN_CONTAINER) >> 3), mode="clip")
-        bits >>= (users & 7).astype(np.uint8)
-        held: NDArray[np.bool_] = (bits & 1).view(np.bool_)
+        wanted *= self._containers
+        wanted += users >> CONTAINER_BITS
+        place = self._bit_places.take(wanted, mode="clip")
+        byte = users & _IN_CONTAINER
+        byte >>= 3
+        byte += place
+        bits = self._bits.take(byte, mode="clip")
+        bits >>= users.view(np.uint8)[::8] & 7
+        bits &= 1
+        held: NDArray[np.bool_] = bits.view(np.bool_)
         others = np.flatnonzero((place == NO_BITS) & inside)
         if others.size:
             held[others] = self._searched(users[others], segments[others])

@@ -16,7 +16,7 @@ from heapline.memberships.keys import key_groups
 from heapline.memberships.overlay import toggled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,30 +24,44 @@ if TYPE_CHECKING:
     from heapline.memberships.dictionary import Dictionary
     from heapline.memberships.overlay import Overlay
 
-_BLOCK: Final = 16_384
+_BLOCK: Final = 32_768
 
 
 UNKNOWN: Final = -1
 """The code of a segment of which nobody can say who is in it."""
-_CODE_BYTES: Final = 4
+_PLACES: Final = 256
 
 
-def code_bytes(codes: Mapping[str, int]) -> dict[str, bytes]:
-    """Give codes as `codes_of` takes them."""
-    return {name: code.to_bytes(_CODE_BYTES, "little") for name, code in codes.items()}
+class Codes:
+    """The codes of a workspace's segments, for columns of their names.
 
+    Each name has a place that fits in a byte, if there are so few: bytes are the fastest column
+    that can be made without a Python step per row.
 
-def codes_of(segments: Sequence[str], codes: dict[str, bytes]) -> NDArray[np.int32]:
-    """Give a column's codes, `UNKNOWN` where there is none: joined bytes are its fastest maker."""
-    if not segments:
-        return np.empty(0, np.int32)
-    try:
-        # The first once more: of a single one `itemgetter` would make no tuple.
-        joined = b"".join(itemgetter(*segments, segments[0])(codes))
-    except KeyError:
-        unknown = UNKNOWN.to_bytes(_CODE_BYTES, "little", signed=True)
-        joined = b"".join(codes.get(segment, unknown) for segment in segments)
-    return np.frombuffer(joined, np.int32, len(segments))
+    Args:
+        codes: by name.
+    """
+
+    def __init__(self, codes: Mapping[str, int]) -> None:
+        self._places = {name: place for place, name in enumerate(codes)}
+        self._nowhere = len(codes)
+        self._codes = np.array([*codes.values(), UNKNOWN], np.int32)
+
+    def of(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Give a column's codes, `UNKNOWN` where there is none."""
+        if not names:
+            return np.empty(0, np.int32)
+        places: Iterable[int]
+        try:
+            # The first once more: of a single one `itemgetter` would make no tuple.
+            places = itemgetter(*names, names[0])(self._places)
+        except KeyError:
+            places = [self._places.get(name, self._nowhere) for name in names]
+        if self._nowhere < _PLACES:
+            found = np.frombuffer(bytes(places), np.uint8, len(names))
+        else:
+            found = np.fromiter(places, np.int32, len(names))
+        return self._codes.take(found)
 
 
 class Columns:

@@ -39,6 +39,8 @@ _HASH: Final = np.uint64(0xFFFF_FFFF)
 _HALF: Final = np.uint64(32)
 _END: Final = bytes([END])
 _HASH_BEFORE_CODE: Final = np.uint32(1)
+_HALF_LINE: Final = 4
+"""Words of half a line of the cache."""
 _FEW: Final = 24
 """Below this many rows a step per row is faster than a step per column."""
 
@@ -238,34 +240,54 @@ class Dictionary:
         if group.length > LONG_BYTES:
             each = map(self.find, map(group.key, range(group.rows.size)))
             return np.fromiter(each, np.int64, group.rows.size)
-        slots = self._slots_for(group.hashes)
-        equal = slots != 0
-        word = (slots >> 1).astype(np.int64)
-        for key_word in group.words.T:
-            # What is read behind a shorter key is of no account: the keys differ before that.
-            word += 1
-            equal &= self.words.take(word, mode="clip") == key_word
-        codes = self._halves.take(slots, mode="clip").astype(np.int64)
-        codes += self.first_code
-        others = np.flatnonzero(~equal)
-        codes[others] = NOBODY
-        for row in others[slots[others] != 0].tolist():
+        at = (group.hashes >> np.uint32(self._shift)).astype(np.int64)
+        slots = self.slots.take(at, mode="clip")
+        codes = self._named(slots, group.words)
+        rows = np.flatnonzero((codes == NOBODY) & (slots != 0))
+        if rows.size > _FEW:
+            further = self._further(at[rows], group.hashes[rows])
+            codes[rows] = self._named(further, group.words[rows])
+            rows = rows[(codes[rows] == NOBODY) & (further != 0)]
+        for row in rows.tolist():
             codes[row] = self.find(group.key(row))
         return codes
 
-    def _slots_for(self, hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Give for each hash the first slot that names a key with it; 0 where there is none.
+    def _named(self, slots: NDArray[np.uint32], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Give the codes that slots name, `NOBODY` where it is another key's.
+
+        A key and the word of its code are read from behind, several words in one step where all
+        keys end with a line of the cache or with half of one. What is read behind a shorter key is
+        of no account: the keys differ before that.
+        """
+        length = keys.shape[1]
+        equal = slots != 0
+        behind = (slots >> 1).astype(np.int64) + (1 + length)
+        apart = ((behind & (_HALF_LINE - 1)) != 0) & equal
+        size = 1 if apart.any() or self.words.size < _HALF_LINE else _HALF_LINE
+        pieces = self.words[: self.words.size // size * size].reshape(-1, size)
+        piece = behind // size
+        for first in range(length - size, -1 - size, -size):
+            piece -= 1
+            read = pieces.take(piece, axis=0, mode="clip")
+            for at in range(max(0, -first), size):
+                equal &= read[:, at] == keys[:, first + at]
+        codes: NDArray[np.int64] = read.view(np.uint32)[:, 1 - 2 * (1 + first)].astype(np.int64)
+        codes += self.first_code
+        codes[~equal] = NOBODY
+        return codes
+
+    def _further(self, at: NDArray[np.int64], hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Give for each hash the next slot after `at` that names a key with it, 0 if there is none.
 
         For a few hashes, whose search would go on for long, it is another one's.
         """
-        at = (hashes >> np.uint32(self._shift)).astype(np.int64)
-        slots = self.slots.take(at, mode="clip")
-        rows = left = np.flatnonzero(self._differ(slots, hashes))
+        slots = np.empty(at.size, np.uint32)
+        rows = np.arange(at.size)
         while rows.size > _FEW:
-            at, hashes = at[left] + 1, hashes[left]
-            further = slots[rows] = self.slots.take(at, mode="clip")
-            left = np.flatnonzero(self._differ(further, hashes))
-            rows = rows[left]
+            at = at + 1
+            slots[rows] = found = self.slots.take(at, mode="clip")
+            left = np.flatnonzero(self._differ(found, hashes))
+            rows, at, hashes = rows[left], at[left], hashes[left]
         return slots
 
     def _differ(self, slots: NDArray[np.uint32], hashes: NDArray[np.uint32]) -> NDArray[np.bool_]:

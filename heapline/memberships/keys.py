@@ -29,6 +29,9 @@ WORD_BYTES: Final = 8
 MAX_WORKSPACES: Final = 1 << (8 * WORKSPACE_BYTES)
 LONG_BYTES: Final = 64
 """Keys longer than this are hashed and compared one by one; a table takes 256 KiB."""
+_BYTES: Final = "latin-1"
+"""Text of bytes as they are."""
+_LAST_ASCII: Final = 0x7F
 BEHIND: Final = "\n"
 """Stands behind each id of a column in one piece."""
 
@@ -73,7 +76,34 @@ def key_groups(
     Raises:
         UnicodeEncodeError: `errors` is strict, and there is such text.
     """
+    if isinstance(workspaces, int) and (group := _alike(users, workspaces)):
+        return iter([group])
     return key_groups_of(*encoded(users, errors), workspaces)
+
+
+def _alike(users: Sequence[str], workspace: int) -> KeyGroup | None:
+    """Make the keys of ASCII ids of one length, if they are: joined, they are written down."""
+    end, tail = len(users[0]), tail_of(workspace)
+    length = end + TAIL_BYTES
+    if len(users[-1]) != end or length > LONG_BYTES or END in tail[1:]:
+        return None
+    width = -(-length // WORD_BYTES) * WORD_BYTES
+    behind = tail.ljust(width - end, b"\0").decode(_BYTES)
+    try:
+        text = (behind.join(users) + behind).encode(_BYTES)
+    except UnicodeEncodeError:
+        return None
+    if len(text) != width * len(users):
+        return None
+    matrix = np.frombuffer(text, np.uint8).reshape(-1, width)
+    above_ascii = np.count_nonzero(matrix.view(np.int8) < 0)
+    if above_ascii != sum(byte > _LAST_ASCII for byte in tail) * len(users):
+        return None
+    # All ids are ASCII, then, so where this byte is an id ends.
+    if not (matrix[:, end] == END).all():
+        return None
+    hashes = _hashes(matrix, end, tail)
+    return KeyGroup(np.arange(len(users)), length, matrix.view(np.uint64), hashes)
 
 
 def encoded(

@@ -12,7 +12,7 @@ from pyroaring import BitMap
 from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
-from heapline.memberships.columns import UNKNOWN, Columns, code_bytes, codes_of
+from heapline.memberships.columns import UNKNOWN, Codes, Columns
 from heapline.memberships.dictionary import NOBODY
 from heapline.memberships.errors import UnknownSegment, UnknownWorkspace
 from heapline.memberships.evaluation import (
@@ -91,7 +91,7 @@ class Memberships:
         self._codes: dict[str, dict[str, int]] = {name: {} for name in overlay.workspaces}
         for code, row in enumerate(overlay.segments):
             self._codes[row.workspace][row.segment_id] = code
-        self._code_bytes: dict[str, dict[str, bytes]] = {}
+        self._said: dict[str, Codes] = {}
         self.ids = [row.segment_id for row in overlay.segments]
         self.elsewhere = overlay.changed | base.elsewhere
         self._all_beside = not base.elsewhere
@@ -343,10 +343,10 @@ class Memberships:
 
     def _asked(self, workspace: str, segments: Sequence[str]) -> NDArray[np.int32]:
         """Give the codes of the segments of which can be said who is in them."""
-        codes = self._code_bytes.get(workspace)
+        codes = self._said.get(workspace)
         if codes is None:
-            codes = self._code_bytes[workspace] = code_bytes(self._said_in(workspace))
-        return codes_of(segments, codes)
+            codes = self._said[workspace] = Codes(self._said_in(workspace))
+        return codes.of(segments)
 
     def _said_in(self, workspace: str) -> dict[str, int]:
         """Give the segments of which can be said who is in them."""
