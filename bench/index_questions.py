@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NANOSECONDS: Final = 1_000
 _SEED: Final = 11
-_BATCHES: Final = 40
+_BATCHES: Final = 10
 
 
 class Times(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from bench import index
 from bench.filled_index import filled_index
 from bench.index_changes import batches, fastest
-from bench.index_questions import Answerer, Asked, Index, answer_times
+from bench.index_questions import Answerer, Asked, Index, Times, answer_times
 from bench.index_rivals import duckdb_table, redis_is_installed, redis_sets
 from heapline.memberships import MembershipReader
 
@@ -66,6 +66,14 @@ def test_every_change_is_counted(filled: Filled) -> None:
         assert found["changes_per_second"] > 0
 
 
+def test_rounds_are_summed_up() -> None:
+    """The median decides, and the extremes are told."""
+    rounds = [{"is_member": Times(middle, 10.0)} for middle in (3.0, 1.0, 1.5)]
+    found = index.spreads(rounds)["is_member"]
+    assert found["p50_us"] == {"median": 1.5, "least": 1.0, "most": 3.0}
+    assert found["p99_us"] == {"median": 10.0, "least": 10.0, "most": 10.0}
+
+
 def test_the_report_names_every_target(filled: Filled) -> None:
     """Reached or missed, with the others beside."""
     reader = MembershipReader(filled.state / "index")
@@ -84,7 +92,7 @@ def test_the_report_names_every_target(filled: Filled) -> None:
         {
             "memberships": 1,
             "users": 1,
-            "answers": answers,
+            "answers": index.spreads([own, own]),
             "beside": {"Redis": answers},
             "writer_meanwhile": {"effective_changes": 1},
             "restart_seconds": 0.001,
