@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC: Final = b"HEAPLIDX"
-VERSION: Final = 4
+VERSION: Final = 5
 _PREAMBLE: Final = struct.Struct("<8sIIQI")
 _CHECK: Final = struct.Struct("<I")
 _PREAMBLE_BYTES: Final = _PREAMBLE.size + _CHECK.size

@@ -6,7 +6,8 @@ partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `key
 codes). Sections: the dictionary's, without its `keys`, for users who came after the base, with
 codes that go on behind it; `toggles` (uint64, `user << 32 | segment`, ascending): the memberships
 in which generation and base differ, whichever of the two has them; `toggle_starts` (uint32), where
-in `toggles` every 256 users begin, up to the last who differs, and where these end;
+in `toggles` every block of users begins (`block_bits`), up to the last who differs, and where it
+ends;
 `toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
 in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
 (uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
@@ -18,7 +19,7 @@ that took minutes is made current by taking what it merged out of the overlay on
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from heapline.memberships.newer_keys import ToldKeys, open_keys
 from heapline.memberships.segments import Freshness, SegmentRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "overlay"
 _USER_BITS: Final = 32
-_ONE_USER: Final = 1 << _USER_BITS
-_BLOCK_BITS: Final = 8
+_BYTES: Final = [bytes([code]) for code in range(256)]
 
 
 class Overlay:
@@ -70,7 +70,9 @@ class Overlay:
         self.workspaces: list[str] = facts["workspaces"]
         self.segments = [SegmentRow(**row) for row in facts["segments"]]
         self.toggles: NDArray[np.uint64] = container.array("toggles", np.uint64)
-        self._toggles = self.toggles.data
+        halves = self.toggles.view(np.uint32)
+        self._segments, self._users = halves[::2].data, halves[1::2].data
+        self._bits = block_bits(self.toggles)
         self._starts = container.array("toggle_starts", np.uint32).data
         self.entered: NDArray[np.uint64] = container.array("entered", np.uint64)
         self.entered_ms: NDArray[np.int64] = container.array("entered_ms", np.int64)
@@ -92,18 +94,29 @@ class Overlay:
         place = self._places.get(segment)
         return self._nobody if place is None else self._bitmaps[place]
 
-    def row(self, user: int, before: Sequence[int]) -> list[int]:
-        """Give the segments of a user, one of `changed`, from those in the base; both ascend."""
-        row, toggles = list(before), self._toggles
-        first, block = user << _USER_BITS, user >> _BLOCK_BITS
-        behind, end = first + _ONE_USER, self._starts[block + 1]
-        at = bisect_left(toggles, first, self._starts[block], end)
-        while at < end and (pair := toggles[at]) < behind:
-            segment = pair - first
+    def row(self, user: int, before: Iterable[int]) -> list[int]:
+        """Give the segments of a user, one of `changed`, from those in the base; ascending."""
+        at, end = self._starts[user >> self._bits], len(self._users)
+        while self._users[at] < user:
+            at += 1
+        row = set(before)
+        while at < end and self._users[at] == user:
+            row ^= {self._segments[at]}
+            at += 1
+        return sorted(row)
+
+    def row_in_bytes(self, user: int, row: bytes) -> bytes:
+        """Give the same, where all codes of segments are bytes, in any order, as fast as can be."""
+        users, segments, at = self._users, self._segments, self._starts[user >> self._bits]
+        while users[at] < user:
+            at += 1
+        end = len(users)
+        while at < end and users[at] == user:
+            segment = segments[at]
             if segment in row:
-                row.remove(segment)
+                row = row.replace(_BYTES[segment], b"")
             else:
-                insort(row, segment)
+                row += _BYTES[segment]
             at += 1
         return row
 
@@ -133,17 +146,24 @@ def toggled(
     return found
 
 
+def block_bits(toggles: NDArray[np.uint64]) -> int:
+    """Tell how many bits of a user's code say which of a block it is: so many have one toggle."""
+    if not toggles.size:
+        return 0
+    users = (int(toggles[-1]) >> _USER_BITS) + 1
+    return max(0, (users // toggles.size).bit_length() - 1)
+
+
 def toggle_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> dict[str, Any]:
     """Give the sections of toggles, and of the same as bitmaps."""
     segments = sorted(bitmaps)
     changed = BitMap.union(*bitmaps.values()) if bitmaps else BitMap()
     written = [bitmaps[segment].serialize() for segment in segments] + [changed.serialize()]
-    last = int(toggles[-1]) >> _USER_BITS if toggles.size else -1
-    blocks = np.arange((last >> _BLOCK_BITS) + 2, dtype=np.uint64)
-    starts = np.searchsorted(toggles, blocks << np.uint64(_USER_BITS + _BLOCK_BITS))
+    blocks = toggles >> np.uint64(_USER_BITS + block_bits(toggles))
+    counts = np.bincount(blocks.astype(np.int64))
     return {
         "toggles": toggles,
-        "toggle_starts": starts.astype(np.uint32),
+        "toggle_starts": np.append(0, np.cumsum(counts)).astype(np.uint32),
         "toggled_segments": np.array(segments, np.uint32),
         **bitmap_sections("toggle_bitmaps", "toggle_bitmap_offsets", written),
     }

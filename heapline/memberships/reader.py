@@ -120,7 +120,7 @@ class MembershipReader:
         return code != NOBODY and code in changed
 
     def segments_of(self, workspace: str, user: str) -> list[str]:
-        """Give the ids of the segments a user is in."""
+        """Give the ids of the segments a user is in, in any order."""
         # As `is_member`.
         view = self._view if self._published[0] == self._seen else self._renewed()
         try:
@@ -135,8 +135,8 @@ class MembershipReader:
                 code = halves[slot]
                 end = begin - BEFORE_KEY
                 row: Sequence[int] = texts[end - texts[end] : end]
-                if code in view.elsewhere:
-                    row = view.row_of(code, row)
+                if code in view.elsewhere:  # A map gives bytes.
+                    row = view.row_of(code, row)  # type: ignore[arg-type]
                 ids = view.ids
                 found: list[str] = []
                 for segment in row:

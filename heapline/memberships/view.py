@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from heapline.clock import SystemClock
 from heapline.kafka.position import segment_digest
 from heapline.memberships.audience import Audience
+from heapline.memberships.base import CODES_OF_A_BYTE
 from heapline.memberships.columns import UNKNOWN, Codes, Columns
 from heapline.memberships.dictionary import NOBODY
 from heapline.memberships.errors import UnknownSegment, UnknownWorkspace
@@ -94,7 +95,8 @@ class Memberships:
         self._said: dict[str, Codes] = {}
         self.ids = [row.segment_id for row in overlay.segments]
         self.elsewhere = overlay.changed | base.elsewhere
-        self._all_beside = not base.elsewhere
+        # Then all of `elsewhere` are `changed`.
+        self._in_bytes = not base.elsewhere and len(self.ids) <= CODES_OF_A_BYTE
         self.lookups: dict[str, dict[str, Lookup]] = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
 
@@ -129,21 +131,16 @@ class Memberships:
         return code >= 0 and (code in base) is not (code in changed)
 
     def segments_of(self, workspace: str, user: str) -> list[str]:
-        """Give the ids of the segments a user is in."""
+        """Give the ids of the segments a user is in, in any order."""
         return self.ids_of(self._code(self._tail(workspace), user))
 
     def ids_of(self, code: int) -> list[str]:
         """Give the ids of the segments a user is in, by the user's code; none of `NOBODY`."""
         return [self.ids[segment] for segment in self._row(code)]
 
-    def row_of(self, code: int, beside: Sequence[int]) -> Sequence[int]:
+    def row_of(self, code: int, beside: bytes) -> Sequence[int]:
         """Give the codes of the segments of one of `elsewhere`, from what is beside the key."""
-        if not self._all_beside:  # else it is one of `changed`
-            if code not in self._overlay.changed:
-                return self.base.row(code)
-            if code in self.base.elsewhere:
-                beside = self.base.row(code)
-        return self._overlay.row(code, beside)
+        return self._overlay.row_in_bytes(code, beside) if self._in_bytes else self._row(code)
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.

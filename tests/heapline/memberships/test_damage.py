@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from heapline.memberships import IndexDamaged, IndexUnavailable, MembershipReader
 from heapline.memberships.base import open_base
-from heapline.memberships.container import encoded, open_container
+from heapline.memberships.container import VERSION, encoded, open_container
 from heapline.memberships.overlay import open_overlay
 from state.index_writer import IndexWriter
 from tests.state.index_model import Change, IndexModel
@@ -144,7 +144,7 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path: Path) -> None:
     written[8:12] = (2).to_bytes(4, "little")
     written[28:32] = zlib.crc32(written[:28]).to_bytes(4, "little")
     path.write_bytes(written)
-    with pytest.raises(IndexDamaged, match="is of version 2; this program reads 4"):
+    with pytest.raises(IndexDamaged, match=f"is of version 2; this program reads {VERSION}"):
         open_container(path, "base")
 
 
