@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "overlay"
 _USER_BITS: Final = 32
+_MOST_BLOCKS_BITS: Final = 16
 _BYTES: Final = [bytes([code]) for code in range(256)]
 
 
@@ -96,10 +97,9 @@ class Overlay:
 
     def row(self, user: int, before: Iterable[int]) -> list[int]:
         """Give the segments of a user, one of `changed`, from those in the base; ascending."""
-        at, end = self._starts[user >> self._bits], len(self._users)
-        while self._users[at] < user:
-            at += 1
-        row = set(before)
+        block = user >> self._bits
+        at = bisect_left(self._users, user, self._starts[block], self._starts[block + 1])
+        row, end = set(before), len(self._users)
         while at < end and self._users[at] == user:
             row ^= {self._segments[at]}
             at += 1
@@ -147,11 +147,15 @@ def toggled(
 
 
 def block_bits(toggles: NDArray[np.uint64]) -> int:
-    """Tell how many bits of a user's code say which of a block it is: so many have one toggle."""
+    """Tell how many bits of a user's code say which user of a block it is.
+
+    As many as let a block have one toggle; more where that would be too many blocks.
+    """
     if not toggles.size:
         return 0
-    users = (int(toggles[-1]) >> _USER_BITS) + 1
-    return max(0, (users // toggles.size).bit_length() - 1)
+    last = int(toggles[-1]) >> _USER_BITS
+    bits = ((last + 1) // toggles.size).bit_length() - 1
+    return max(0, bits, last.bit_length() - _MOST_BLOCKS_BITS)
 
 
 def toggle_sections(toggles: NDArray[np.uint64], bitmaps: dict[int, BitMap]) -> dict[str, Any]:
