@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from devstack.temporary import temporary_world
 from tests.chaos.forwarder_plan import plan
 from tests.chaos.forwarder_round import Round
+from tests.forwarding.harness import said_of_markers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 20
 _FULL_ROUNDS: Final = 200
 _LOG_CHARACTERS: Final = 20_000
-_SKIPPED: Final = "these partitions are likely deleted already and hence can be skipped"
 _LONG_OUTAGE_SECONDS: Final = 600.0
 
 
@@ -47,7 +47,7 @@ def run(chosen: Sequence[Plan], world: World) -> int:
     began = time.monotonic()
     for each in chosen:
         print(each, flush=True)
-        said, skipped = io.StringIO(), _markers_skipped(world)
+        said, broker_said = io.StringIO(), said_of_markers(world)
         try:
             with redirect_stderr(said):  # the members' logs: of interest only where it fails
                 report = Round(world, each).run()
@@ -55,9 +55,8 @@ def run(chosen: Sequence[Plan], world: World) -> int:
             failed += 1
             print(said.getvalue()[-_LOG_CHARACTERS:])
             traceback.print_exc()
-            if _markers_skipped(world) > skipped:
-                print("  The broker ended transactions without their markers (KAFKA-20734): what")
-                print("  it says of them is wrong, and nothing here can be concluded from it.")
+            if (newly_said := said_of_markers(world)) != broker_said:
+                print(f"  {newly_said}: nothing can be concluded from this round")
             print(f'  FAILED; again with: make chaos ARGS="--seed {each.seed}"', flush=True)
             continue
         print(
@@ -68,11 +67,6 @@ def run(chosen: Sequence[Plan], world: World) -> int:
     minutes = (time.monotonic() - began) / 60
     print(f"{len(chosen) - failed} of {len(chosen)} rounds well, {minutes:.1f} minutes")
     return failed
-
-
-def _markers_skipped(world: World) -> int:
-    """Count how often the broker took partitions without a leader for deleted ones."""
-    return world.kafka.log.read_text("utf-8", "replace").count(_SKIPPED)
 
 
 def parser() -> argparse.ArgumentParser:

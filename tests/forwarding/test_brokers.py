@@ -10,7 +10,7 @@ import pytest
 
 from devstack.heap_simulator.faults import Latency
 from devstack.temporary import temporary_world
-from tests.forwarding.harness import Forwarding, wait_until
+from tests.forwarding.harness import Forwarding, said_of_markers, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,11 @@ def _published(there: Forwarding, count: int) -> set[str]:
 
 def _check_all_delivered(there: Forwarding, ids: set[str]) -> None:
     audit = there.audit(["app-0", "app-1", "app-2"])
-    audit.check()
+    try:
+        audit.check()
+    except AssertionError as error:
+        error.add_note(said_of_markers(there.world) or "the broker left out no markers")
+        raise
     assert set(audit.in_heap) == ids
     assert not audit.dead
     assert not audit.waiting
