@@ -160,9 +160,20 @@ def section(figures: dict[str, Any]) -> Section:
         "",
         *table(rows),
         "",
+        _calls(figures["answers"]),
         *_other_lines(figures),
     ]
     return Section("index", lines, figures)
+
+
+def _calls(answers: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Tell the state of the machine, and the answers without it."""
+    empty = answers["empty"]["p50_us"]
+    ratios = (
+        f"{_NAMES[name]} {answers[name]['p50_us']['median'] / empty['median']:.1f}"
+        for name in ("is_member", "segments_of")
+    )
+    return f"a call of an empty function: p50 {_of(empty)}; times as long: {', '.join(ratios)}"
 
 
 def _of(found: dict[str, float]) -> str:

@@ -118,11 +118,16 @@ def answer_times(answerer: Answerer, asked: Asked) -> dict[str, Times]:
     users, segments = map(list, zip(*asked.pairs(asked.keys), strict=True))
     batch = times_of(lambda: answerer.check(users, segments), [()] * _BATCHES)
     return {
+        "empty": times_of(empty, pairs),
         "is_member": times_of(answerer.is_member, pairs),
         "segments_of": times_of(answerer.segments_of, [(user,) for user, _ in pairs]),
         "batch_a_key": Times(batch.p50 / asked.keys, batch.p99 / asked.keys),
         "a_and_b_not_c": times_of(answerer.count, asked.triples()),
     }
+
+
+def empty(user: str, segment: str) -> None:
+    """Do nothing: what a call alone takes here and now, to compare the others with."""
 
 
 def times_of(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -> Times:
