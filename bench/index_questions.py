@@ -26,6 +26,11 @@ class Times(NamedTuple):
     p50: float
     p99: float
 
+    @classmethod
+    def of(cls, took: Sequence[int]) -> Times:
+        """Sum nanoseconds up."""
+        return cls(quantile(took, 0.5) / _NANOSECONDS, quantile(took, 0.99) / _NANOSECONDS)
+
     def figures(self) -> dict[str, float]:
         """Give it for JSON."""
         return {"p50_us": self.p50, "p99_us": self.p99}
@@ -117,21 +122,25 @@ def answer_times(answerer: Answerer, asked: Asked) -> dict[str, Times]:
     pairs = asked.pairs(asked.questions)
     users, segments = map(list, zip(*asked.pairs(asked.keys), strict=True))
     batch = times_of(lambda: answerer.check(users, segments), [()] * _BATCHES)
+    is_member, empty = times_beside_empty(answerer.is_member, pairs)
     return {
-        "empty": times_of(empty, pairs),
-        "is_member": times_of(answerer.is_member, pairs),
+        "empty": empty,
+        "is_member": is_member,
         "segments_of": times_of(answerer.segments_of, [(user,) for user, _ in pairs]),
         "batch_a_key": Times(batch.p50 / asked.keys, batch.p99 / asked.keys),
         "a_and_b_not_c": times_of(answerer.count, asked.triples()),
     }
 
 
-def empty(user: str, segment: str) -> None:
-    """Do nothing: what a call alone takes here and now, to compare the others with."""
-
-
 def times_of(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -> Times:
-    """Ask, first a tenth of it to warm up.
+    """Ask, first a tenth of it to warm up."""
+    return times_beside_empty(ask, questions)[0]
+
+
+def times_beside_empty(
+    ask: Callable[..., object], questions: Sequence[tuple[str, ...]]
+) -> tuple[Times, Times]:
+    """Ask as `times_of`, and by turns call an empty function: so long takes a call here and now.
 
     What was measured goes into memory that is there already. A list of numbers would take a new
     page of it for every hundred and twenty-eighth of them, within the time that is measured: that
@@ -140,9 +149,16 @@ def times_of(ask: Callable[..., object], questions: Sequence[tuple[str, ...]]) -
     clock = time.perf_counter_ns
     for question in questions[: len(questions) // 10 + 1]:
         ask(*question)
-    took = array("q", [1]) * len(questions)
+    took, calls = (array("q", [1]) * len(questions) for _ in range(2))
     for number, question in enumerate(questions):
         began = clock()
         ask(*question)
-        took[number] = clock() - began
-    return Times(quantile(took, 0.5) / _NANOSECONDS, quantile(took, 0.99) / _NANOSECONDS)
+        ended = clock()
+        _empty(*question)
+        calls[number] = clock() - ended
+        took[number] = ended - began
+    return Times.of(took), Times.of(calls)
+
+
+def _empty(*_question: str) -> None:
+    """Do nothing."""
