@@ -144,12 +144,12 @@ def _rivals(filled: Filled) -> tuple[dict[str, dict[str, Times]], dict[str, floa
 
 def section(figures: dict[str, Any]) -> Section:
     """Write the report."""
-    beside = figures["beside"]
+    beside, answers = figures["beside"], figures["answers"]
     rows: list[tuple[object, ...]] = [
         ("microseconds", "p50", "p99", "target", *(f"{name} p50" for name in beside))
     ]
     for name, title in _NAMES.items():
-        each = figures["answers"][name]
+        each = answers[name]
         others = (f"{found[name]['p50_us']:,.1f}" for found in beside.values())
         rows.append((title, _of(each["p50_us"]), _of(each["p99_us"]), _said(name, each), *others))
     lines = [
@@ -160,19 +160,10 @@ def section(figures: dict[str, Any]) -> Section:
         "",
         *table(rows),
         "",
-        _calls(figures["answers"]),
+        f"the machine meanwhile: an empty call, by turns, p50 {_of(answers['empty']['p50_us'])}",
         *_other_lines(figures),
     ]
     return Section("index", lines, figures)
-
-
-def _calls(answers: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Tell the state of the machine, and an answer without it."""
-    empty, asked = (answers[name]["p50_us"] for name in ("empty", "is_member"))
-    times = asked["median"] / empty["median"]
-    return (
-        f"an empty function by turns: p50 {_of(empty)}; is_member takes {times:.1f} times as long"
-    )
 
 
 def _of(found: dict[str, float]) -> str:

@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from heapline.memberships.dictionary import Dictionary
     from heapline.memberships.overlay import Overlay
 
-_BLOCK: Final = 32_768
-
-
 UNKNOWN: Final = -1
 """The code of a segment of which nobody can say who is in it."""
+_BLOCK: Final = 32_768
 _PLACES: Final = 256
+"""So many have names in a byte, one of which is for unknown segments."""
 
 
 class Codes:

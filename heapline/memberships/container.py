@@ -1,6 +1,6 @@
 """One file of the index: named sections behind a checked header, read through a memory map.
 
-Format, version 4; all numbers little-endian::
+Format, version 5; all numbers little-endian::
 
     0    8  magic `HEAPLIDX`
     8    4  version

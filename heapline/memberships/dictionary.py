@@ -257,21 +257,22 @@ class Dictionary:
 
         A key and the word of its code are read from behind, several words in one step where all
         keys end with a line of the cache or with half of one. What is read behind a shorter key is
-        of no account: the keys differ before that.
+        of no account: that one's own words are compared, and there the keys differ.
         """
         length = keys.shape[1]
         equal = slots != 0
         behind = (slots >> 1).astype(np.int64) + (1 + length)
         apart = ((behind & (_HALF_LINE - 1)) != 0) & equal
-        size = 1 if apart.any() or self.words.size < _HALF_LINE else _HALF_LINE
-        pieces = self.words[: self.words.size // size * size].reshape(-1, size)
+        size = 1 if apart.any() or self.words.size % _HALF_LINE else _HALF_LINE
+        pieces = self.words.reshape(-1, size)
         piece = behind // size
-        for first in range(length - size, -1 - size, -size):
+        for first in range(length - size, -1 - size, -size):  # the key's first word in this piece
             piece -= 1
             read = pieces.take(piece, axis=0, mode="clip")
             for at in range(max(0, -first), size):
                 equal &= read[:, at] == keys[:, first + at]
-        codes: NDArray[np.int64] = read.view(np.uint32)[:, 1 - 2 * (1 + first)].astype(np.int64)
+        before_key = -1 - first  # where the code's word is in the last piece; its upper half is it
+        codes: NDArray[np.int64] = read.view(np.uint32)[:, 2 * before_key + 1].astype(np.int64)
         codes += self.first_code
         codes[~equal] = NOBODY
         return codes
@@ -281,7 +282,7 @@ class Dictionary:
 
         For a few hashes, whose search would go on for long, it is another one's.
         """
-        slots = np.empty(at.size, np.uint32)
+        slots = np.zeros(at.size, np.uint32)
         rows = np.arange(at.size)
         while rows.size > _FEW:
             at = at + 1

@@ -82,7 +82,7 @@ def key_groups(
 
 
 def _alike(users: Sequence[str], workspace: int) -> KeyGroup | None:
-    """Make the keys of ASCII ids of one length, if they are: joined, they are written down."""
+    """Make the keys of ASCII ids of one length, which need but be joined; None of any others."""
     end, tail = len(users[0]), tail_of(workspace)
     length = end + TAIL_BYTES
     if len(users[-1]) != end or length > LONG_BYTES or END in tail[1:]:
@@ -99,7 +99,7 @@ def _alike(users: Sequence[str], workspace: int) -> KeyGroup | None:
     above_ascii = np.count_nonzero(matrix.view(np.int8) < 0)
     if above_ascii != sum(byte > _LAST_ASCII for byte in tail) * len(users):
         return None
-    # All ids are ASCII, then, so where this byte is an id ends.
+    # All ids are ASCII, then, so this byte stands once behind each, and nowhere else.
     if not (matrix[:, end] == END).all():
         return None
     hashes = _hashes(matrix, end, tail)

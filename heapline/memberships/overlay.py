@@ -6,8 +6,8 @@ partitions to offsets), `as_of_ms`, `base` (file name) and `base_identity`, `key
 codes). Sections: the dictionary's, without its `keys`, for users who came after the base, with
 codes that go on behind it; `toggles` (uint64, `user << 32 | segment`, ascending): the memberships
 in which generation and base differ, whichever of the two has them; `toggle_starts` (uint32), where
-in `toggles` every block of users begins (`block_bits`), up to the last who differs, and where it
-ends;
+in `toggles` every block of users begins, up to that of the last who differs, and where it ends (how
+many users a block has, `block_bits` tells from `toggles` alone);
 `toggle_bitmaps` and `toggle_bitmap_offsets`, the same as one bitmap of users for each segment named
 in `toggled_segments` (uint32, ascending), and behind them one of all users who differ; `entered`
 (uint64, as `toggles`) and `entered_ms` (int64, milliseconds since 1970-01-01 UTC), the memberships
@@ -97,20 +97,19 @@ class Overlay:
 
     def row(self, user: int, before: Iterable[int]) -> list[int]:
         """Give the segments of a user, one of `changed`, from those in the base; ascending."""
-        block = user >> self._bits
-        at = bisect_left(self._users, user, self._starts[block], self._starts[block + 1])
-        row, end = set(before), len(self._users)
-        while at < end and self._users[at] == user:
+        block, users, row = user >> self._bits, self._users, set(before)
+        end = self._starts[block + 1]
+        at = bisect_left(users, user, self._starts[block], end)
+        while at < end and users[at] == user:
             row ^= {self._segments[at]}
             at += 1
         return sorted(row)
 
     def row_in_bytes(self, user: int, row: bytes) -> bytes:
-        """Give the same, where all codes of segments are bytes, in any order, as fast as can be."""
-        users, segments, at = self._users, self._segments, self._starts[user >> self._bits]
-        while users[at] < user:
-            at += 1
-        end = len(users)
+        """Give the same, in any order, where all codes of segments are bytes: in half the time."""
+        block, users, segments = user >> self._bits, self._users, self._segments
+        end = self._starts[block + 1]
+        at = bisect_left(users, user, self._starts[block], end)
         while at < end and users[at] == user:
             segment = segments[at]
             if segment in row:

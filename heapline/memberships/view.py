@@ -95,8 +95,8 @@ class Memberships:
         self._said: dict[str, Codes] = {}
         self.ids = [row.segment_id for row in overlay.segments]
         self.elsewhere = overlay.changed | base.elsewhere
-        # Then all of `elsewhere` are `changed`.
-        self._in_bytes = not base.elsewhere and len(self.ids) <= CODES_OF_A_BYTE
+        self._few_segments = len(self.ids) <= CODES_OF_A_BYTE
+        self._in_bytes = self._few_segments and not base.elsewhere
         self.lookups: dict[str, dict[str, Lookup]] = {name: {} for name in overlay.workspaces}
         self._disconnected = any(row.disconnected for row in overlay.segments)
 
@@ -140,7 +140,9 @@ class Memberships:
 
     def row_of(self, code: int, beside: bytes) -> Sequence[int]:
         """Give the codes of the segments of one of `elsewhere`, from what is beside the key."""
-        return self._overlay.row_in_bytes(code, beside) if self._in_bytes else self._row(code)
+        if self._in_bytes or (self._few_segments and code not in self.base.elsewhere):
+            return self._overlay.row_in_bytes(code, beside)  # as one of `changed`
+        return self._row(code)
 
     def entered_at_ms(self, workspace: str, user: str, segment: str) -> int | None:
         """Tell since when a user is in a segment; None if it is not in.

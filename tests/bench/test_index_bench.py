@@ -103,7 +103,7 @@ def test_the_report_names_every_target(filled: Filled) -> None:
             "new_users": rate,
         }
     ).text()
-    assert "an empty function by turns: p50" in text
+    assert "an empty call, by turns, p50" in text
     assert "Redis p50" in text
     assert "(at most 70: MISSED)" in text
     assert "(at least 200,000: MISSED)" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -65,7 +66,7 @@ def test_any_text_is_an_id(reader: MembershipReader, user: str) -> None:
 
 def test_many_are_answered_as_each_is(tmp_path: Path) -> None:
     """Columns over several blocks: of the base, of the overlay, who changed, and who is unknown."""
-    known = [f"user {n}" for n in range(6_000)]
+    known = [f"user {n}" for n in range(30_000)]
     members = [("7", user, True) for user in known[::2]]
     members += [("8", user, True) for user in known[::3]]
     changes = [("7", user, at % 4 == 2) for at, user in enumerate(known[::5])]
@@ -90,15 +91,21 @@ def test_many_are_answered_as_each_is(tmp_path: Path) -> None:
 
 def test_large_segments_are_answered_as_small_ones(tmp_path: Path) -> None:
     """By their bits, where there are some; alone and in columns."""
-    users = [f"u{n}" for n in range(70_000)]
-    members = {("acme", "7"): users[::3], ("acme", "8"): users[::40]}
-    write_index(tmp_path, ROWS[:2], members)
+    chance, users = random.Random(5), [f"u{n}" for n in range(70_000)]
+    shares = {"all": 1.0, "half": 0.5, "some": 0.3, "few": 0.001, "none": 0.0}
+    held = {name: {user for user in users if chance.random() < shares[name]} for name in shares}
+    rows = [SegmentRow("acme", name) for name in shares]
+    members = {("acme", name): [user for user in users if user in held[name]] for name in shares}
+    write_index(tmp_path, rows, members)
     reader = MembershipReader(tmp_path)
-    some = users[::11]
-    for segment, every in (("7", 3), ("8", 40)):
-        held = [n % every == 0 for n in range(0, 70_000, 11)]
-        assert reader.check_users("acme", some, segment) == held
-        assert [reader.is_member("acme", user, segment) for user in some] == held
+    asked = [*chance.choices(users, k=40_000), "nobody"]
+    names = chance.choices([*shares], k=len(asked))
+    expected = [user in held[name] for user, name in zip(asked, names, strict=True)]
+    assert reader.check_columns("acme", asked, names) == expected
+    for name in shares:
+        expected = [user in held[name] for user in asked]
+        assert reader.check_users("acme", asked, name) == expected
+        assert [reader.is_member("acme", user, name) for user in asked] == expected
 
 
 def test_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
