@@ -1,7 +1,7 @@
 """Many memberships at once: columns of users and segments of one generation, by codes.
 
-A column is worked off in blocks that fit in the processor's cache together with everything that is
-made of them on the way.
+A column is worked off in blocks: long enough that what a step costs by itself is little, and short
+enough that what is made of a block on the way takes a few megabytes.
 """
 
 from __future__ import annotations
