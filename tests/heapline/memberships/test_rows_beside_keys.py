@@ -35,7 +35,7 @@ def agree(reader: MembershipReader, held: Mapping[str, range], count: int) -> No
     ids = [str(n) for n in range(count)]
     for user, inside in held.items():
         expected = [n in inside for n in range(count)]
-        assert sorted(reader.segments_of("acme", user), key=int) == [str(n) for n in inside]
+        assert reader.segments_of("acme", user) == [str(n) for n in inside]
         # The first question about a segment is answered otherwise than the others.
         for _ in range(2):
             assert [reader.is_member("acme", user, each) for each in ids] == expected
