@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from devstack.temporary import temporary_world
 from tests.chaos.forwarder_plan import plan
 from tests.chaos.forwarder_round import Round
-from tests.forwarding.harness import said_of_markers
+from tests.on_kafka import said_of_markers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

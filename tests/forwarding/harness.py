@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import fastavro
 from confluent_kafka import Consumer, KafkaError, Message, Producer
@@ -58,9 +58,6 @@ UNLIMITED = Limits(events_per_minute_per_app=10**9, events_per_minute_per_identi
 _COMMAND = ("-c", "from cli.main import main; main()")
 _Changes = Any
 """Fields to make different, passed on to a dataclass that checks their names."""
-
-
-_MARKERS_SKIPPED: Final = "these partitions are likely deleted already and hence can be skipped"
 
 
 @dataclass
@@ -380,18 +377,6 @@ def _event_id(decoder: Decoder, value: bytes | None) -> str:
         return str(decoder.decode(value)["event_id"])
     except Exception:  # noqa: BLE001 -- tests write every kind of garbage
         return ""
-
-
-def said_of_markers(world: World) -> str:
-    """Say whether the broker ended transactions without their markers; empty if it did not.
-
-    It does where a partition has no leader at the transaction's end, as right after a start
-    (KAFKA-20734): what it says of such a transaction is wrong, and nothing of ours can mend it.
-    """
-    skipped = world.kafka.log.read_text("utf-8", "replace").count(_MARKERS_SKIPPED)
-    if not skipped:
-        return ""
-    return f"the broker ended {skipped} transactions without their markers (KAFKA-20734)"
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 90.0, what: str = "") -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from devstack.heap_simulator.faults import Latency
 from devstack.temporary import temporary_world
-from tests.forwarding.harness import Forwarding, said_of_markers, wait_until
+from tests.forwarding.harness import Forwarding, wait_until
+from tests.on_kafka import said_of_markers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
