@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,7 +193,11 @@ def reader_of(process: subprocess.Popen[str]) -> int:
 def children(pid: int) -> list[int]:
     """Ask Linux who was started by any thread of a process."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(each) for path in found for each in path.read_text().split()]
+    told: list[int] = []
+    for path in found:
+        with suppress(FileNotFoundError):  # a thread that ended meanwhile
+            told += map(int, path.read_text().split())
+    return told
 
 
 def wait_until_gone(pid: int) -> None:
